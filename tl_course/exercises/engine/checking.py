@@ -1,0 +1,90 @@
+"""Check an answer: run it apart, judge what was observed, and look for the misconception behind a failure."""
+
+import ast
+import time
+import warnings
+from functools import cache
+from pathlib import Path
+
+from tl_course import exercises
+from tl_course.errors import BadInput
+from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise
+from tl_course.exercises.engine.runner import Run, runner
+from tl_course.exercises.engine.stub import is_untouched
+from tl_course.exercises.engine.verdict import Verdict, judge, matches, score
+
+FILE_LIMIT = 2**20  # bytes of an answer
+
+
+def check_source(exercise_id: str, framework: str, source: str, seed: int = PUBLIC_SEED) -> Verdict:
+    """Judge an answer given as source text.
+
+    Args:
+        exercise_id: which exercise.
+        framework: "numpy", "pytorch" or "keras".
+        source: the whole answer, imports included.
+        seed: what the cases are drawn from.
+
+    Raises:
+        BadInput: no such exercise, or not in this framework.
+    """
+    start = time.perf_counter()
+    exercise = exercises.get(exercise_id)
+    variant = exercise.variant(framework)
+    if is_untouched(exercise, framework, source):
+        return Verdict(exercise_id, framework, 0.0, answered=False, points=exercise.points, seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd observations make NumPy warn, and nbgrader takes any warning for a failure
+        cases = exercise.draw(seed)
+        (run,) = runner(framework).run(exercise_id, cases, [source], exercise.time_limit, alone=True)
+        findings, problem = judge(exercise, cases, run)
+        earned = score(findings)
+        diagnosis = None if earned == 1 else diagnose(exercise, framework, seed, run)
+    seconds = time.perf_counter() - start
+    found = {"findings": findings, "problem": problem, "diagnosis": diagnosis, "output": run.output}
+    return Verdict(exercise_id, framework, earned, points=exercise.points, seed=seed, seconds=seconds, **found)
+
+
+def check_file(path: str | Path, exercise_id: str, framework: str, seed: int = PUBLIC_SEED) -> Verdict:
+    """Judge a plain Python file (see `check_source`).
+
+    Raises:
+        BadInput: the file cannot be read as Python source text, or there is no such exercise or framework.
+    """
+    try:
+        data = Path(path).read_bytes()
+        if len(data) > FILE_LIMIT:
+            raise BadInput("an answer of at most 1 MiB", f"{len(data):,} bytes", "hand in the source text of your answer")
+        source = data.decode()
+    except OSError as error:
+        raise BadInput("a readable Python file", f"{path}: {error.strerror}", "check the path") from error
+    except UnicodeDecodeError as error:
+        raise BadInput("a Python file in UTF-8", f"{path}: byte {error.start} is not", "save it as UTF-8") from error
+    return check_source(exercise_id, framework, source, seed)
+
+
+def diagnose(exercise: Exercise, framework: str, seed: int, run: Run) -> str | None:
+    """The message of the named mistake that was observed to do what this run does, or None."""
+    variant = exercise.variant(framework)
+    for name, other in zip(variant.mistakes, mistake_runs(exercise.id, framework, seed), strict=True):
+        if matches(run, other):
+            return variant.mistakes[name].message
+    return None
+
+
+@cache
+def mistake_runs(exercise_id: str, framework: str, seed: int) -> list[Run]:
+    """What the named mistakes do on the cases of a seed."""
+    exercise = exercises.get(exercise_id)
+    variant = exercise.variant(framework)
+    sources = [mistake.code(variant.reference) for mistake in variant.mistakes.values()]
+    return runner(framework).run(exercise_id, exercise.draw(seed), sources, exercise.time_limit, alone=False)
+
+
+def defines(source: str, name: str) -> bool:
+    """Whether source text defines a function or class of this name at its top level (False when it does not parse)."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)) and node.name == name for node in body)

@@ -1,0 +1,181 @@
+"""The process that runs learner code: it gets cases and source text, and sends back plain observations.
+
+Messages are packed plain data (see plain.py), each after its length in eight bytes. The child sends "ready", gets
+``{"exercise", "framework", "cases"}``, and then answers each source text with the outcome of running it on every case.
+"""
+
+import contextlib
+import importlib
+import linecache
+import os
+import random
+import sys
+import tempfile
+import traceback
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tl_course.exercises.engine.exercise import Probe
+from tl_course.exercises.engine.plain import NotPlain, pack, unpack
+
+PRELOAD = {"numpy": ("numpy",), "pytorch": ("torch",), "keras": ("keras",)}
+OUTPUT_SHOWN = 4000  # characters of what the learner's code printed
+OUTPUT_LIMIT = 64 * 2**20  # bytes it may write to one file
+ANSWER = "<your answer>"
+
+
+def send(stream: BinaryIO, value: Any) -> None:
+    """Write one message."""
+    data = pack(value)
+    stream.write(len(data).to_bytes(8, "big") + data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> Any:
+    """Read one message. Raises EOFError when the other side is gone."""
+    header = stream.read(8)
+    size = int.from_bytes(header, "big")
+    data = stream.read(size) if len(header) == 8 else b""
+    if len(header) < 8 or len(data) < size:
+        raise EOFError
+    return unpack(data)
+
+
+def preload(framework: str) -> None:
+    """Import a framework."""
+    for module in PRELOAD[framework]:
+        importlib.import_module(module)
+
+
+def serve(stream: BinaryIO, framework: str, folder: str) -> None:
+    """Answer requests, working in a new folder below ``folder``. Raises EOFError when the other side hangs up."""
+    from tl_course import exercises
+
+    _limit_resources()
+    _warm_up(framework)
+    os.chdir(tempfile.mkdtemp(dir=folder))
+    output = _redirect_output()
+    send(stream, "ready")
+    job = receive(stream)
+    variant = exercises.get(job["exercise"]).variant(job["framework"])
+    while True:
+        source = receive(stream)
+        os.ftruncate(output, 0)
+        outcome = run(source, variant.entry, variant.probe, job["cases"])
+        outcome["output"] = _printed(output)
+        send(stream, outcome)
+
+
+def run(source: str, entry: str, probe: Probe, cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """Run a source text and probe what it defines. Returns ``{"error"}`` or ``{"observations"}``, one a case."""
+    linecache.cache[ANSWER] = (len(source), None, source.splitlines(keepends=True), ANSWER)
+    namespace: dict[str, Any] = {"__name__": "answer", "__builtins__": __builtins__}
+    try:
+        exec(compile(source, ANSWER, "exec"), namespace)
+    except BaseException as error:
+        return {"error": explain(error)}
+    if entry not in namespace:
+        return {"error": {"type": "MissingAnswer", "message": entry, "line": None, "where": ""}}
+    observations = []
+    for case in cases:
+        _seed()
+        try:
+            observations.append({"value": _checked(probe(namespace[entry], unpack(pack(case))))})
+        except BaseException as error:
+            observations.append({"error": explain(error)})
+    return {"observations": observations}
+
+
+def explain(error: BaseException) -> dict[str, Any]:
+    """What went wrong, as plain data: type, message, and the line of the learner's code."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == ANSWER]
+    line = frames[-1].lineno if frames else None
+    if isinstance(error, SyntaxError) and error.filename == ANSWER:
+        line = error.lineno
+    text = linecache.getline(ANSWER, line).strip() if line else ""
+    try:
+        message = str(error)[:500]
+    except BaseException:
+        message = "an error whose message cannot be read"
+    name = "NotPlain" if type(error) is NotPlain else str(type(error).__name__)
+    return {"type": name, "message": message, "line": line, "where": text[:200]}
+
+
+def _checked(observed: Any) -> Any:
+    if type(observed) is not dict:
+        raise NotPlain("the probe returns a dict")
+    pack(observed)
+    return observed
+
+
+def _seed() -> None:
+    """The same random numbers for every candidate."""
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
+
+
+def _warm_up(framework: str) -> None:
+    """Do what a framework does once, so that it does not count against the learner's time."""
+    if framework == "pytorch":
+        import torch
+
+        torch.set_num_threads(1)
+    elif framework == "keras":
+        import keras
+
+        keras.ops.convert_to_numpy(keras.ops.ones(1) + 1)
+
+
+def _limit_resources() -> None:
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_LIMIT, OUTPUT_LIMIT))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _redirect_output() -> int:
+    """Send standard output and error to a file and leave standard input empty."""
+    handle = os.open("output", os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((handle, 1), (handle, 2), (empty, 0)):
+        os.dup2(source, target)
+    sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)
+    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)
+    return handle
+
+
+def _printed(output: int) -> str:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    size = os.fstat(output).st_size
+    os.lseek(output, 0, os.SEEK_SET)
+    text = os.read(output, OUTPUT_SHOWN).decode(errors="replace")
+    return text + (f"\n… ({size:,} bytes in all)" if size > OUTPUT_SHOWN else "")
+
+
+def main() -> None:
+    """Serve one connection over standard input and output: the way without fork."""
+    framework, folder = sys.argv[1:]
+    stream = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    preload(framework)
+    with contextlib.suppress(EOFError):
+        serve(_Pair(*stream), framework, folder)  # type: ignore[arg-type]
+
+
+class _Pair:
+    """Two one-way pipes as one stream."""
+
+    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self.read, self.write, self.flush = reader.read, writer.write, writer.flush
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""Run candidates in processes of their own, with a time limit, and collect what was observed.
+
+On Linux children are forked from a process that has the framework imported already; elsewhere each is a fresh process.
+In both cases one child is kept waiting, so that a check seldom waits for a start.
+"""
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from tl_course.errors import CourseError
+from tl_course.exercises.engine.child import receive, send
+from tl_course.exercises.engine.exercise import Case, Plain
+
+START_LIMIT = 180.0  # seconds to import a framework on a busy machine
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of running one source text.
+
+    Args:
+        state: "ran", "stopped" (error before any case), "timeout" or "crashed" (the process ended by itself).
+        observations: for each case ``{"value": dict}`` or ``{"error": dict}``; empty unless the state is "ran".
+        error: why it stopped: type, message, line, where.
+        output: the beginning of what it printed.
+    """
+
+    state: str
+    observations: list[dict[str, Plain]] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+    output: str = ""
+
+
+@dataclass
+class _Child:
+    stream: BinaryIO
+    kill: Callable[[], None]
+    ready: bool = False
+
+    def ask(self, message: Any, limit: float) -> Any:
+        """Send a message and wait for the answer; the child is killed after the limit. Raises EOFError or TimeoutError."""
+        expired = threading.Event()
+
+        def stop() -> None:
+            expired.set()
+            self.kill()
+
+        timer = threading.Timer(limit, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            if message is not None:
+                send(self.stream, message)
+            return receive(self.stream)
+        except (OSError, EOFError, ValueError) as error:
+            raise (TimeoutError if expired.is_set() else EOFError) from error
+        finally:
+            timer.cancel()
+
+
+class Runner:
+    """Runs candidates of one framework. Safe to use from several threads, one run at a time."""
+
+    def __init__(self, framework: str, fork: bool = sys.platform == "linux") -> None:
+        self.framework = framework
+        self._start_child = self._fork_child if fork else self._spawn_child
+        self._server: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._spare: _Child | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._lock = threading.Lock()
+        atexit.register(self.close)
+
+    def start(self) -> None:
+        """Begin to import the framework in the background, so that the first run need not wait for it."""
+        with self._lock:
+            if self._spare is None:
+                threading.Thread(target=self._prepare, daemon=True).start()
+
+    def run(self, exercise_id: str, cases: list[Case], sources: list[str], time_limit: float, alone: bool) -> list[Run]:
+        """Run source texts on cases.
+
+        Args:
+            exercise_id: whose probe observes them.
+            cases: the inputs.
+            sources: candidates, each run on all cases.
+            time_limit: seconds for one candidate.
+            alone: give each candidate a process of its own (learner code), or let them share one (our own code).
+        """
+        with self._lock:
+            runs: list[Run] = []
+            child: _Child | None = None
+            for source in sources:
+                child = child if child is not None and not alone else self._open(exercise_id, cases)
+                runs.append(self._run_one(child, source, time_limit))
+                if alone or runs[-1].state in ("timeout", "crashed"):
+                    child.kill()
+                    child = None
+            if child is not None:
+                child.kill()
+            return runs
+
+    def close(self) -> None:
+        """End every process and remove what they left."""
+        if self._spare is not None:
+            self._spare.kill()
+            self._spare = None
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _run_one(self, child: _Child, source: str, time_limit: float) -> Run:
+        try:
+            outcome = child.ask(source, time_limit)
+        except TimeoutError:
+            return Run("timeout")
+        except EOFError:
+            return Run("crashed")
+        if "error" in outcome:
+            return Run("stopped", error=outcome["error"], output=outcome["output"])
+        return Run("ran", observations=outcome["observations"], output=outcome["output"])
+
+    def _open(self, exercise_id: str, cases: list[Case]) -> _Child:
+        child, self._spare = self._spare or self._start_child(), None
+        self._await_ready(child)
+        send(child.stream, {"exercise": exercise_id, "framework": self.framework, "cases": [c.inputs for c in cases]})
+        self._spare = self._start_child()
+        return child
+
+    def _prepare(self) -> None:
+        with self._lock, contextlib.suppress(CourseError):
+            if self._spare is None:
+                self._spare = self._start_child()
+                self._await_ready(self._spare)
+
+    def _await_ready(self, child: _Child) -> None:
+        try:
+            if not child.ready:
+                child.ready = child.ask(None, START_LIMIT) == "ready"
+        except (EOFError, TimeoutError) as error:
+            self.close()
+            raise CourseError(f"the process that checks {self.framework} answers did not start; run tl-course doctor") from error
+
+    def _fork_child(self) -> _Child:
+        if self._server is None or self._server.poll() is not None:
+            self._start_server()
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._control, [b"+"], [theirs.fileno()])
+        pid = int.from_bytes(self._control.recv(8), "big")
+        if pid == 0:
+            self.close()
+            raise CourseError(f"the process that checks {self.framework} answers did not start; run tl-course doctor")
+        return _Child(ours.makefile("rwb"), lambda: _kill_group(pid))
+
+    def _start_server(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._server = subprocess.Popen(
+                [*self._command("forkserver"), str(theirs.fileno())], pass_fds=[theirs.fileno()], start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self._control = ours
+
+    def _spawn_child(self) -> _Child:
+        process = subprocess.Popen(self._command("child"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdin is not None and process.stdout is not None
+        return _Child(_Both(process.stdout, process.stdin), process.kill)  # type: ignore[arg-type]
+
+    def _command(self, module: str) -> list[str]:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="tl_course_check_", ignore_cleanup_errors=True)
+        return [sys.executable, "-P", "-m", f"tl_course.exercises.engine.{module}", self.framework, self._folder.name]
+
+
+class _Both:
+    """A process's standard output and input as one stream."""
+
+    def __init__(self, reader: Any, writer: Any) -> None:
+        self.read, self.write, self.flush = reader.read, writer.write, writer.flush
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+_runners: dict[str, Runner] = {}
+
+
+def runner(framework: str) -> Runner:
+    """This process's runner for a framework."""
+    if framework not in _runners:
+        _runners[framework] = Runner(framework)
+    return _runners[framework]
