@@ -28,7 +28,9 @@ def get(exercise_id: str) -> Exercise:
     modules = _modules()
     if exercise_id not in modules:
         close = difflib.get_close_matches(exercise_id, modules, n=3) or list(modules)[:3]
-        raise BadInput("an exercise id", repr(exercise_id), f"did you mean {', '.join(close)}? `tl-course exercises` lists all")
+        raise BadInput(
+            "an exercise id", repr(exercise_id), f"did you mean {', '.join(close)}? `tl-course exercises` lists all"
+        )
     return importlib.import_module(modules[exercise_id]).EXERCISE
 
 

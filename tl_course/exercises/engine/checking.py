@@ -34,7 +34,9 @@ def check_source(exercise_id: str, framework: str, source: str, seed: int = PUBL
     if is_untouched(exercise, framework, source):
         return Verdict(exercise_id, framework, 0.0, answered=False, points=exercise.points, seed=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd observations make NumPy warn, and nbgrader takes any warning for a failure
+        warnings.simplefilter(
+            "ignore"
+        )  # odd observations make NumPy warn, and nbgrader takes any warning for a failure
         cases = exercise.draw(seed)
         (run,) = runner(framework).run(exercise_id, cases, [source], exercise.time_limit, alone=True)
         findings, problem = judge(exercise, cases, run)
@@ -54,7 +56,9 @@ def check_file(path: str | Path, exercise_id: str, framework: str, seed: int = P
     try:
         data = Path(path).read_bytes()
         if len(data) > FILE_LIMIT:
-            raise BadInput("an answer of at most 1 MiB", f"{len(data):,} bytes", "hand in the source text of your answer")
+            raise BadInput(
+                "an answer of at most 1 MiB", f"{len(data):,} bytes", "hand in the source text of your answer"
+            )
         source = data.decode()
     except OSError as error:
         raise BadInput("a readable Python file", f"{path}: {error.strerror}", "check the path") from error
@@ -87,4 +91,6 @@ def defines(source: str, name: str) -> bool:
         body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return any(isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)) and node.name == name for node in body)
+    return any(
+        isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)) and node.name == name for node in body
+    )

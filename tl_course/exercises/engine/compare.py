@@ -28,7 +28,9 @@ def close(criterion: str, observed: Any, expected: Any, what: str, rtol: float =
         seen = np.asarray(observed, dtype=np.float64)
     except (TypeError, ValueError):
         kind = type(observed).__name__
-        return Finding(criterion, False, _("{what}: numbers were expected, yours is {kind}").format(what=what, kind=kind))
+        return Finding(
+            criterion, False, _("{what}: numbers were expected, yours is {kind}").format(what=what, kind=kind)
+        )
     right = np.asarray(expected, dtype=np.float64)
     if seen.shape != right.shape:
         text = _("{what}: shape {right} was expected, yours is {seen}")
@@ -41,7 +43,9 @@ def close(criterion: str, observed: Any, expected: Any, what: str, rtol: float =
 def _difference(what: str, seen: np.ndarray, right: np.ndarray) -> str:
     if not np.isfinite(seen).all() and np.isfinite(right).all():
         count = int((~np.isfinite(seen)).sum())
-        return _("{what}: {count} of your {size} values are NaN or infinite").format(what=what, count=count, size=seen.size)
+        return _("{what}: {count} of your {size} values are NaN or infinite").format(
+            what=what, count=count, size=seen.size
+        )
     with np.errstate(invalid="ignore"):
         gap = np.abs(seen - right)
     where = np.unravel_index(int(np.nanargmax(gap)), gap.shape)

@@ -80,7 +80,9 @@ class Mistake:
         code = reference if self.source is None else self.source
         for old, new in self.edits:
             if code.count(old) != 1:
-                raise BadInput("an edit whose old text occurs once", f"{code.count(old)} times {old!r}", "quote more of it")
+                raise BadInput(
+                    "an edit whose old text occurs once", f"{code.count(old)} times {old!r}", "quote more of it"
+                )
             code = code.replace(old, new)
         return code
 
@@ -157,7 +159,9 @@ class Exercise:
             BadInput: the exercise has none for this framework.
         """
         if framework not in self.variants:
-            raise BadInput(f"a framework of {self.id}: {', '.join(self.variants)}", repr(framework), "name one of these")
+            raise BadInput(
+                f"a framework of {self.id}: {', '.join(self.variants)}", repr(framework), "name one of these"
+            )
         return self.variants[framework]
 
     def draw(self, seed: int) -> list[Case]:

@@ -64,7 +64,9 @@ def box(content: str, colour: str = _GREY) -> str:
 def _criteria(verdict: Verdict) -> str:
     rows = []
     for finding in verdict.findings:
-        mark = f"<span style='color:{_GREEN if finding.passed else _ORANGE}'>{_PASS if finding.passed else _FAIL}</span>"
+        mark = (
+            f"<span style='color:{_GREEN if finding.passed else _ORANGE}'>{_PASS if finding.passed else _FAIL}</span>"
+        )
         message = f"<br><small>{escape(finding.message)}</small>" if finding.message else ""
         rows.append(f"<li style='margin:.15em 0'>{mark} {escape(finding.text)}{message}</li>")
     return f"<ul style='list-style:none;padding-left:0;margin:.4em 0'>{''.join(rows)}</ul>"

@@ -156,7 +156,9 @@ class Runner:
                 child.ready = child.ask(None, START_LIMIT) == "ready"
         except (EOFError, TimeoutError) as error:
             self.close()
-            raise CourseError(f"the process that checks {self.framework} answers did not start; run tl-course doctor") from error
+            raise CourseError(
+                f"the process that checks {self.framework} answers did not start; run tl-course doctor"
+            ) from error
 
     def _fork_child(self) -> _Child:
         if self._server is None or self._server.poll() is not None:
@@ -175,13 +177,19 @@ class Runner:
         ours, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(
-                [*self._command("forkserver"), str(theirs.fileno())], pass_fds=[theirs.fileno()], start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                [*self._command("forkserver"), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
         self._control = ours
 
     def _spawn_child(self) -> _Child:
-        process = subprocess.Popen(self._command("child"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            self._command("child"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         assert process.stdin is not None and process.stdout is not None
         return _Child(_Both(process.stdout, process.stdin), process.kill)  # type: ignore[arg-type]
 

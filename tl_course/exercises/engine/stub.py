@@ -50,7 +50,11 @@ def _replace_bodies(variant: Variant, replace) -> str:
 
 def _functions(tree: ast.Module, entry: str) -> list[ast.FunctionDef]:
     (node,) = [item for item in tree.body if isinstance(item, (ast.FunctionDef, ast.ClassDef)) and item.name == entry]
-    return [node] if isinstance(node, ast.FunctionDef) else [item for item in node.body if isinstance(item, ast.FunctionDef)]
+    return (
+        [node]
+        if isinstance(node, ast.FunctionDef)
+        else [item for item in node.body if isinstance(item, ast.FunctionDef)]
+    )
 
 
 def _is_docstring(node: ast.stmt) -> bool:

@@ -108,7 +108,9 @@ def matches(mine: Run, other: Run) -> bool:
     if mine.state == "stopped":
         return _kind(mine.error) == _kind(other.error)
     return mine.state == "ran" and all(
-        same(a["value"], b["value"]) if "value" in a and "value" in b else _kind(a.get("error")) == _kind(b.get("error"))
+        same(a["value"], b["value"])
+        if "value" in a and "value" in b
+        else _kind(a.get("error")) == _kind(b.get("error"))
         for a, b in zip(mine.observations, other.observations, strict=True)
     )
 
@@ -132,13 +134,17 @@ def describe_error(error: dict[str, Any]) -> str:
     if error["type"] == "NotPlain":
         return error["message"]
     where = _(" in line {line}: {where}").format(line=error["line"], where=error["where"]) if error["line"] else ""
-    return _("it stopped with {type}: {message}{where}").format(type=error["type"], message=error["message"], where=where)
+    return _("it stopped with {type}: {message}{where}").format(
+        type=error["type"], message=error["message"], where=where
+    )
 
 
 def _problem(exercise: Exercise, run: Run) -> str | None:
     if run.state == "timeout":
         limit = exercise.time_limit
-        return _("it ran longer than {limit:g} seconds and was stopped: is there a loop that does not end?").format(limit=limit)
+        return _("it ran longer than {limit:g} seconds and was stopped: is there a loop that does not end?").format(
+            limit=limit
+        )
     if run.state == "crashed":
         return _("the process that ran it ended before it returned: does it call exit, or use very much memory?")
     if run.error is not None and run.error["type"] == "MissingAnswer":

@@ -26,7 +26,7 @@ def masked_mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return total / weights.sum(dim=1).clamp(min=1)
 '''
 
-PYTORCH_EINSUM = '''
+PYTORCH_EINSUM = """
 import torch
 
 
@@ -34,9 +34,9 @@ def masked_mean(hidden, mask):
     weights = mask.float()
     weights = weights / weights.sum(1, keepdim=True).clamp(min=1)
     return torch.einsum("nl,nlh->nh", weights, hidden)
-'''
+"""
 
-PYTORCH_LOOP = '''
+PYTORCH_LOOP = """
 import torch
 
 
@@ -45,7 +45,7 @@ def masked_mean(hidden, mask):
     for vectors, keep in zip(hidden, mask.bool()):
         rows.append(vectors[keep].mean(0) if keep.any() else torch.zeros(vectors.shape[1]))
     return torch.stack(rows)
-'''
+"""
 
 KERAS = '''
 from keras import ops
@@ -66,7 +66,7 @@ def masked_mean(hidden, mask):
     return total / ops.maximum(ops.sum(weights, axis=1), 1)
 '''
 
-KERAS_EINSUM = '''
+KERAS_EINSUM = """
 from keras import ops
 
 
@@ -74,9 +74,9 @@ def masked_mean(hidden, mask):
     weights = ops.cast(mask, "float32")
     weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1.0)
     return ops.einsum("nl,nlh->nh", weights, hidden)
-'''
+"""
 
-KERAS_WHERE = '''
+KERAS_WHERE = """
 from keras import ops
 
 
@@ -85,7 +85,7 @@ def masked_mean(hidden, mask):
     total = ops.sum(ops.where(keep, hidden, ops.zeros_like(hidden)), axis=1)
     count = ops.sum(ops.cast(keep, hidden.dtype), axis=1)
     return ops.where(count > 0, total / ops.where(count > 0, count, ops.ones_like(count)), ops.zeros_like(total))
-'''
+"""
 
 IGNORES_MASK = _("every position is averaged, padding too, so a text's vector depends on how long its batch is")
 DIVIDES_BY_LENGTH = _("padding is left out of the sum but still counted in what the sum is divided by")
@@ -176,10 +176,14 @@ EXERCISE = Exercise(
             alternatives={"einsum": PYTORCH_EINSUM, "loop": PYTORCH_LOOP},
             mistakes={
                 "ignores-mask": Mistake(IGNORES_MASK, (("mask.unsqueeze(-1)", "torch.ones_like(mask).unsqueeze(-1)"),)),
-                "divides-by-length": Mistake(DIVIDES_BY_LENGTH, (("weights.sum(dim=1).clamp(min=1)", "hidden.shape[1]"),)),
+                "divides-by-length": Mistake(
+                    DIVIDES_BY_LENGTH, (("weights.sum(dim=1).clamp(min=1)", "hidden.shape[1]"),)
+                ),
                 "not-divided": Mistake(NOT_DIVIDED, ((" / weights.sum(dim=1).clamp(min=1)", ""),)),
                 "no-guard": Mistake(NO_GUARD, ((".clamp(min=1)", ""),)),
-                "wrong-axis": Mistake(WRONG_AXIS, (("(hidden * weights).sum(dim=1)", "(hidden * weights).sum(dim=2)"),)),
+                "wrong-axis": Mistake(
+                    WRONG_AXIS, (("(hidden * weights).sum(dim=1)", "(hidden * weights).sum(dim=2)"),)
+                ),
             },
         ),
         "keras": Variant(
@@ -187,11 +191,22 @@ EXERCISE = Exercise(
             probe=probe_keras,
             alternatives={"einsum": KERAS_EINSUM, "where": KERAS_WHERE},
             mistakes={
-                "ignores-mask": Mistake(IGNORES_MASK, (("ops.expand_dims(mask, -1)", "ops.expand_dims(ops.ones_like(mask), -1)"),)),
-                "divides-by-length": Mistake(DIVIDES_BY_LENGTH, (("ops.maximum(ops.sum(weights, axis=1), 1)", "hidden.shape[1]"),)),
+                "ignores-mask": Mistake(
+                    IGNORES_MASK, (("ops.expand_dims(mask, -1)", "ops.expand_dims(ops.ones_like(mask), -1)"),)
+                ),
+                "divides-by-length": Mistake(
+                    DIVIDES_BY_LENGTH, (("ops.maximum(ops.sum(weights, axis=1), 1)", "hidden.shape[1]"),)
+                ),
                 "not-divided": Mistake(NOT_DIVIDED, ((" / ops.maximum(ops.sum(weights, axis=1), 1)", ""),)),
-                "no-guard": Mistake(NO_GUARD, (("ops.maximum(ops.sum(weights, axis=1), 1)", "ops.sum(weights, axis=1)"),)),
-                "wrong-axis": Mistake(WRONG_AXIS, (("ops.sum(hidden * weights, axis=1)", "ops.sum(hidden * weights, axis=2)"),)),
+                "no-guard": Mistake(
+                    NO_GUARD, (("ops.maximum(ops.sum(weights, axis=1), 1)", "ops.sum(weights, axis=1)"),)
+                ),
+                "wrong-axis": Mistake(
+                    WRONG_AXIS, (("ops.sum(hidden * weights, axis=1)", "ops.sum(hidden * weights, axis=2)"),)
+                ),
+            },
+            equivalent={
+                "return total / ops.maximum(1, ops.sum(weights, axis=1))": "the maximum of two numbers is symmetric"
             },
         ),
     },

@@ -1,0 +1,196 @@
+"""The bank audits itself: right answers pass, named and machine-made wrong ones fail, diagnoses hit."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tl_course import exercises
+from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise
+from tl_course.exercises.engine.mutants import mutants
+from tl_course.exercises.engine.plain import pack
+from tl_course.exercises.engine.runner import Run, runner
+from tl_course.exercises.engine.verdict import judge, matches, score
+
+SEEDS = (PUBLIC_SEED, 1, 2)
+KILL_RATE = 0.95
+MUTANT_TIME_LIMIT = 5.0
+
+
+@dataclass
+class Tally:
+    """How many behaved as they should, and the ids of those that did not."""
+
+    right: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, name: str, as_it_should: bool) -> None:
+        """Count one."""
+        if as_it_should:
+            self.right += 1
+        else:
+            self.wrong.append(name)
+
+
+@dataclass
+class AuditReport:
+    """What the audit found. ``problems`` are faults in how an exercise is written."""
+
+    references: Tally = field(default_factory=Tally)
+    alternatives: Tally = field(default_factory=Tally)
+    mistakes: Tally = field(default_factory=Tally)
+    trivial: Tally = field(default_factory=Tally)
+    diagnoses: Tally = field(default_factory=Tally)
+    killed: int = 0
+    equivalent: int = 0
+    survived: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def kill_rate(self) -> float:
+        """Killed mutants over those that are not equivalent."""
+        total = self.killed + len(self.survived)
+        return self.killed / total if total else 1.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the bank may be trusted."""
+        tallies = (self.references, self.alternatives, self.mistakes, self.trivial, self.diagnoses)
+        return not self.problems and not any(tally.wrong for tally in tallies) and self.kill_rate >= KILL_RATE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: what ``tl-course audit --json`` prints."""
+        names = ("references", "alternatives", "mistakes", "trivial", "diagnoses")
+        tallies = {name: {"right": getattr(self, name).right, "wrong": getattr(self, name).wrong} for name in names}
+        counts = {"killed": self.killed, "equivalent": self.equivalent, "survived": self.survived}
+        return {**tallies, "mutants": counts, "kill_rate": self.kill_rate, "problems": self.problems, "ok": self.ok}
+
+    def render_text(self) -> str:
+        """The report for a terminal."""
+        rows = [
+            ("references accepted", self.references),
+            ("alternatives accepted", self.alternatives),
+            ("mistakes rejected", self.mistakes),
+            ("trivial answers without points", self.trivial),
+            ("mistakes diagnosed as themselves", self.diagnoses),
+        ]
+        lines = [f"{title}: {tally.right} of {tally.right + len(tally.wrong)}" for title, tally in rows]
+        lines += [f"  WRONG {title}: {name}" for title, tally in rows for name in tally.wrong]
+        total = self.killed + len(self.survived)
+        lines.append(f"mutants killed: {self.killed} of {total} ({self.kill_rate:.1%}), {self.equivalent} equivalent")
+        lines += [f"  SURVIVED {name}" for name in self.survived]
+        lines += [f"  PROBLEM {problem}" for problem in self.problems]
+        return "\n".join([*lines, "audit passed" if self.ok else "audit FAILED"])
+
+
+def run(ids: Iterable[str] | None = None, progress: Callable[[str], None] = lambda name: None) -> AuditReport:
+    """Audit the exercises with these ids, or the whole bank. ``progress`` is called with each variant's name."""
+    report = AuditReport()
+    bank = exercises.all_exercises() if ids is None else [exercises.get(name) for name in ids]
+    if ids is None and not bank:
+        report.problems.append("the bank is empty")
+    for exercise in bank:
+        report.problems += [f"{exercise.id}: {problem}" for problem in _faults(exercise)]
+        for framework in exercise.variants:
+            progress(f"{exercise.id} ({framework})")
+            _VariantAudit(exercise, framework, report).run()
+    return report
+
+
+class _VariantAudit:
+    """The audit of one variant of one exercise."""
+
+    def __init__(self, exercise: Exercise, framework: str, report: AuditReport) -> None:
+        self.exercise, self.framework, self.report = exercise, framework, report
+        self.variant = exercise.variant(framework)
+        self.name = f"{exercise.id}/{framework}"
+        self.cases = {seed: exercise.draw(seed) for seed in SEEDS}
+
+    def run(self) -> None:
+        self._right("reference", self.report.references, {"": self.variant.reference})
+        self._right("alternatives", self.report.alternatives, self.variant.alternatives)
+        self._mistakes()
+        self._trivial()
+        self._mutants()
+
+    def _observe(self, sources: Iterable[str], seed: int, limit: float | None = None) -> list[Run]:
+        limit = limit or self.exercise.time_limit
+        return runner(self.framework).run(self.exercise.id, self.cases[seed], list(sources), limit, alone=False)
+
+    def _score(self, run: Run, seed: int) -> float:
+        return score(judge(self.exercise, self.cases[seed], run)[0])
+
+    def _right(self, kind: str, tally: Tally, sources: Any) -> None:
+        runs = {seed: self._observe(sources.values(), seed) for seed in SEEDS}
+        for index, name in enumerate(sources):
+            passed = all(self._score(runs[seed][index], seed) == 1 for seed in SEEDS)
+            tally.add(f"{self.name}/{kind}/{name}".rstrip("/"), passed)
+
+    def _mistakes(self) -> None:
+        sources = [mistake.code(self.variant.reference) for mistake in self.variant.mistakes.values()]
+        runs = {seed: self._observe(sources, seed) for seed in SEEDS}
+        for index, name in enumerate(self.variant.mistakes):
+            failed = all(self._score(runs[seed][index], seed) < 1 for seed in SEEDS)
+            self.report.mistakes.add(f"{self.name}/{name}", failed)
+            first = next(
+                i for i, other in enumerate(runs[PUBLIC_SEED]) if matches(runs[PUBLIC_SEED][index], other) or i == index
+            )
+            same_message = list(self.variant.mistakes.values())[first].message == self.variant.mistakes[name].message
+            self.report.diagnoses.add(
+                f"{self.name}/{name} is taken for {list(self.variant.mistakes)[first]}", same_message
+            )
+
+    def _trivial(self) -> None:
+        """Answers that do nothing earn nothing: returning None, the first argument, or zero."""
+        for body in ("None", "args[0] if args else 0", "0.0"):
+            source = f"def {self.variant.entry}(*args, **kwargs):\n    return {body}\n"
+            (run,) = self._observe([source], PUBLIC_SEED)
+            self.report.trivial.add(f"{self.name}/returns {body}", self._score(run, PUBLIC_SEED) == 0)
+
+    def _mutants(self) -> None:
+        alive = mutants(self.variant.reference)
+        self.report.problems += [
+            f"{self.name}: no mutant {name!r} to mark as equivalent"
+            for name in self.variant.equivalent
+            if name not in alive
+        ]
+        count = len(alive)
+        for seed in SEEDS:
+            runs = self._observe(alive.values(), seed, MUTANT_TIME_LIMIT)
+            alive = {
+                name: source
+                for (name, source), run in zip(alive.items(), runs, strict=True)
+                if self._score(run, seed) == 1
+            }
+        self.report.killed += count - len(alive)
+        for name in alive:
+            if name in self.variant.equivalent:
+                self.report.equivalent += 1
+            else:
+                self.report.survived.append(f"{self.name}/{name}")
+        self.report.problems += [
+            f"{self.name}: mutant {name!r} is marked as equivalent but is killed"
+            for name in self.variant.equivalent
+            if name in mutants(self.variant.reference) and name not in alive
+        ]
+
+
+def _faults(exercise: Exercise) -> list[str]:
+    """Faults in how an exercise is written."""
+    cases = exercise.draw(PUBLIC_SEED)
+    decided = {name for case in cases for name in case.criteria}
+    checks = {
+        "cases are not the same for the same seed": pack([c.inputs for c in cases])
+        != pack([c.inputs for c in exercise.draw(PUBLIC_SEED)]),
+        "cases do not depend on the seed": pack([c.inputs for c in cases])
+        == pack([c.inputs for c in exercise.draw(1)]),
+        "two cases have the same name": len({case.name for case in cases}) < len(cases),
+        "a case decides a criterion that is not declared": not decided <= set(exercise.criteria),
+        "a criterion is decided by no case": not set(exercise.criteria) <= decided,
+        "needs 3 hints": len(exercise.hints) != 3,
+        "needs a follow-up question": not exercise.follow_ups,
+        "needs 2 alternatives in each variant": any(len(v.alternatives) < 2 for v in exercise.variants.values()),
+        "needs 4 mistakes in each variant": any(len(v.mistakes) < 4 for v in exercise.variants.values()),
+        "a find-the-fault exercise needs a starter": exercise.kind == "find-the-fault"
+        and any(v.starter is None for v in exercise.variants.values()),
+    }
+    return [text for text, wrong in checks.items() if wrong]
