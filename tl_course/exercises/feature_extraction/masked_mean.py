@@ -21,7 +21,7 @@ def masked_mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     Returns:
         One vector a text, shape (N, H); zeros for a text that is all padding.
     """
-    weights = mask.unsqueeze(-1).to(hidden.dtype)  # (N, L, 1)
+    weights = mask.unsqueeze(-1)  # (N, L, 1)
     total = (hidden * weights).sum(dim=1)  # (N, H)
     return total / weights.sum(dim=1).clamp(min=1)
 '''

@@ -1,0 +1,184 @@
+"""What lessons and learners call in a notebook: start, check, hint, solution, progress and claim."""
+
+import html
+import os
+import secrets
+import sys
+from typing import Any
+
+from tl_course import exercises, records
+from tl_course.errors import BadInput, CourseError
+from tl_course.exercises.engine.checking import check_source
+from tl_course.exercises.engine.dependencies import find_answer
+from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise
+from tl_course.exercises.engine.render import box
+from tl_course.exercises.engine.runner import runner
+from tl_course.exercises.engine.stub import marker
+from tl_course.exercises.engine.verdict import Verdict
+from tl_course.i18n import _
+
+
+class ClaimFailed(AssertionError):
+    """A statement of a lesson that its measurement does not bear out."""
+
+
+class Shown:
+    """Something to read: HTML in a notebook, text elsewhere."""
+
+    def __init__(self, text: str, content: str) -> None:
+        self.text, self.content = text, content
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return self.content
+
+
+def start(lesson: str) -> None:
+    """Get ready to check a lesson's exercises: frameworks are loaded in the background while you read."""
+    frameworks = {
+        name for exercise in exercises.all_exercises() if exercise.lesson == lesson for name in exercise.variants
+    }
+    if not frameworks:
+        lessons = sorted({exercise.lesson for exercise in exercises.all_exercises()})
+        raise BadInput("a lesson with exercises", repr(lesson), f"name one of {', '.join(lessons)}")
+    for framework in frameworks:
+        runner(framework).start()
+
+
+def check(exercise_id: str, framework: str | None = None, seed: int | None = None) -> Verdict:
+    """Check your answer to an exercise.
+
+    Run the answer's cell first. Where an exercise can be answered in PyTorch and in Keras, answer in either, or in both:
+    the better answer counts.
+
+    Args:
+        exercise_id: the id, as in ``check("masked-mean")``.
+        framework: check this one only; otherwise every one that you answered.
+        seed: draw other inputs than the ones everybody sees; such a check is not written down in your progress.
+
+    Returns:
+        The verdict, which a notebook shows; its ``score`` is the share of the points earned.
+    """
+    exercise = exercises.get(exercise_id)
+    frameworks = [framework] if framework else list(exercise.variants)
+    sources = {name: _answer(exercise, name) for name in frameworks}
+    if not any(sources.values()):
+        return Verdict(exercise_id, " / ".join(frameworks), 0.0, answered=False, points=exercise.points)
+    drawn = PUBLIC_SEED if seed is None else seed
+    verdicts = {name: check_source(exercise_id, name, source, drawn) for name, source in sources.items() if source}
+    if seed is None:
+        _record(verdicts, sources)
+    *others, best = sorted(verdicts.values(), key=lambda verdict: (verdict.score, verdict.answered))
+    for other in others:
+        if other.answered:
+            _display(other)
+    return best
+
+
+def grading_seed() -> int:
+    """A seed nobody knows beforehand, for grading; ``TL_COURSE_SEED`` sets it, to grade an appeal on the same inputs."""
+    chosen = os.environ.get("TL_COURSE_SEED")
+    return int(chosen) if chosen else secrets.randbits(31)
+
+
+def hint(exercise_id: str, number: int | None = None) -> Shown:
+    """The next hint for an exercise, or the one with this number (1 to 3)."""
+    exercise = exercises.get(exercise_id)
+    count = len(exercise.hints)
+    if number is not None and not 1 <= number <= count:
+        raise BadInput(f"a hint number from 1 to {count}", repr(number), "call hint without a number for the next one")
+    number = number or min(_quietly(records.hints_taken, exercise_id, default=0) + 1, count)
+    _quietly(records.record_hint, exercise_id, number)
+    title = _("Hint {number} of {count}").format(number=number, count=count)
+    text = exercise.hints[number - 1]
+    return Shown(f"{title}: {text}", box(f"<strong>{html.escape(title)}</strong><br>{html.escape(text)}"))
+
+
+def solution(exercise_id: str, anyway: bool = False) -> Shown:
+    """The reference answer, in every framework, once you have tried (or ``anyway=True``)."""
+    exercise = exercises.get(exercise_id)
+    if not anyway and not _quietly(records.attempts, exercise_id, default=[]):
+        text = _(
+            "Try first: run your answer and check it. To see the solution all the same: solution({id}, anyway=True)"
+        )
+        text = text.format(id=repr(exercise_id))
+        return Shown(text, box(html.escape(text)))
+    parts = {name: variant.reference.strip() for name, variant in exercise.variants.items()}
+    plain = "\n\n".join(f"# {name}\n{code}" for name, code in parts.items())
+    shown = "".join(
+        f"<strong>{html.escape(name)}</strong><pre>{html.escape(code)}</pre>" for name, code in parts.items()
+    )
+    return Shown(plain, box(shown + _questions(exercise)))
+
+
+def progress(lesson: str | None = None) -> Shown:
+    """What you have done so far, in one lesson or in all."""
+    rows = [row for row in records.summary() if lesson in (None, row["lesson"])]
+    names = (_("Exercise"), _("Lesson"), _("Attempts"), _("Hints"), _("Best"))
+    cells = [(r["title"], r["lesson"], str(r["attempts"]), str(r["hints"]), f"{r['best']:.0%}") for r in rows]
+    plain = "\n".join(
+        "  ".join(value.ljust(width) for value, width in zip(line, (40, 24, 8, 5, 5), strict=True))
+        for line in [names, *cells]
+    )
+    head = "".join(f"<th style='text-align:left'>{html.escape(name)}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(value)}</td>" for value in line) + "</tr>" for line in cells)
+    return Shown(plain, f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def claim(statement: str, holds: bool, measured: str = "") -> Shown:
+    """Assert a statement of the lesson on what was just measured.
+
+    Args:
+        statement: what is claimed, with its margin ("features beat the small network by at least 5 points at 5 labels").
+        holds: whether the measurement bears it out.
+        measured: the figures, for the reader.
+
+    Raises:
+        ClaimFailed: the measurement does not bear it out.
+    """
+    if not bool(holds):
+        raise ClaimFailed(
+            _("not borne out: {statement} (measured: {measured})").format(statement=statement, measured=measured)
+        )
+    text = f"{statement} [{measured}]" if measured else statement
+    shown = f"<strong>{html.escape(_('Measured'))}</strong>: {html.escape(text)}"
+    return Shown(_("claim holds: {statement}").format(statement=statement), box(shown, "#1a8f5c"))
+
+
+def _answer(exercise: Exercise, framework: str) -> str | None:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None:
+        raise CourseError(
+            "check works in a notebook; for a file use `tl-course check FILE --exercise ID --framework F`"
+        )
+    entry = exercise.variant(framework).entry
+    several = len(exercise.variants) > 1
+    return find_answer(list(shell.user_ns["In"][:-1]), marker(exercise.id, framework), "" if several else entry)
+
+
+def _record(verdicts: dict[str, Verdict], sources: dict[str, str | None]) -> None:
+    for name, verdict in verdicts.items():
+        if verdict.answered:
+            _quietly(records.record_attempt, verdict, sources[name])
+
+
+def _quietly(call: Any, *arguments: Any, default: Any = None) -> Any:
+    """Call what keeps the progress; where it cannot be kept, say so and go on."""
+    try:
+        return call(*arguments)
+    except records.ProgressError as error:
+        _display(Shown(str(error), box(html.escape(str(error)))))
+        return default
+
+
+def _questions(exercise: Exercise) -> str:
+    items = "".join(f"<li>{html.escape(question)}</li>" for question in exercise.follow_ups)
+    return f"<strong>{html.escape(_('Asked next in an interview'))}</strong><ul>{items}</ul>"
+
+
+def _display(shown: Any) -> None:
+    from IPython.display import display
+
+    display(shown)
