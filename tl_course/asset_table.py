@@ -196,6 +196,7 @@ _TABLE = (
         licence="MIT",
         citation="Xiao, Rasul and Vollgraf, Fashion-MNIST: a Novel Image Dataset, arXiv:1708.07747",
         homepage="https://github.com/zalandoresearch/fashion-mnist",
+        # Debian compresses the files anew (gzip -n); the contents are the same, so these are what is hashed.
         folders=("/usr/share/datasets/fashion-mnist", "{cache}/torchvision/FashionMNIST/raw"),
         unzipped=True,
         optional=True,

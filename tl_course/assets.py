@@ -12,15 +12,16 @@ import importlib.metadata
 import os
 import shutil
 import sys
+import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
 from filelock import FileLock, Timeout
 
-from tl_course.asset_sources import AssetError, Report, build, full_disk
+from tl_course.asset_sources import AssetError, Report, build, full_disk, shown
 from tl_course.asset_table import ASSETS, Archive, Asset
 from tl_course.i18n import _
 
@@ -76,8 +77,7 @@ def verify(name: str) -> None:
     Raises:
         AssetError: one is missing or differs; the message names it and says what to do.
     """
-    _digests.clear()
-    problem = _inspect(_asset(name))[1]
+    problem = _inspect(_asset(name), anew=True)[1]
     if problem:
         raise AssetError(problem)
 
@@ -98,7 +98,7 @@ def fetch(name: str, progress: bool = True) -> Path:
         return _location(asset)
     if asset.archive is None:
         raise AssetError(problem)
-    with _one_line_for_disk_errors(asset), _shown(asset, progress) as report, _locked(asset, report):
+    with _one_line_for_disk_errors(asset), shown(asset, progress) as report, _locked(asset, report):
         if _inspect(asset)[0] != "ready":
             _install(asset, asset.archive, report)
         report(_("ready"), asset.size, asset.size)
@@ -175,14 +175,17 @@ def _location(asset: Asset) -> Path:
     return folder / next(iter(asset.files)) if len(asset.files) == 1 else folder
 
 
-def _inspect(asset: Asset) -> tuple[Status, str]:
-    """The asset's status and, unless it is ready, one line that says what is wrong and what to do."""
+def _inspect(asset: Asset, anew: bool = False) -> tuple[Status, str]:
+    """The asset's status and, unless it is ready, one line that says what is wrong and what to do.
+
+    Hashes already known in this process are used again unless `anew`.
+    """
     folder = _folder(asset)
     if folder is None or not folder.is_dir():
         return "missing", _missing(asset)
     for name, expected in asset.files.items():
         try:
-            found = _sha256(folder / name, asset.unzipped)
+            found = _sha256(folder / name, asset.unzipped, anew)
         except (FileNotFoundError, NotADirectoryError):
             found = _("none, the file is gone")
         except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -218,11 +221,11 @@ def _remedy(asset: Asset) -> str:
     )
 
 
-def _sha256(file: Path, unzipped: bool) -> str:
+def _sha256(file: Path, unzipped: bool, anew: bool) -> str:
     """SHA-256 of a file or, if `unzipped`, of what a .gz file holds."""
     facts = os.stat(file)
     key = (str(file), facts.st_size, facts.st_mtime_ns)
-    if key not in _digests:
+    if anew or key not in _digests:
         with gzip.open(file) if unzipped else file.open("rb") as stream:
             _digests[key] = hashlib.file_digest(stream, "sha256").hexdigest()
     return _digests[key]
@@ -231,9 +234,9 @@ def _sha256(file: Path, unzipped: bool) -> str:
 def _install(asset: Asset, archive: Archive, report: Report) -> None:
     """Build the asset in a folder of its own, check it, and put it in place in one step."""
     target = cache_dir() / "assets" / asset.name
-    work = target.with_name(f".{asset.name}.partial")
-    shutil.rmtree(work, ignore_errors=True)  # of a process that was killed: we hold the lock, so it is nobody's
-    work.mkdir()
+    for stale in target.parent.glob(f".{asset.name}.*.partial"):  # of a killed process: we hold the lock
+        shutil.rmtree(stale, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{asset.name}.", suffix=".partial", dir=target.parent))
     try:
         files = build(asset, archive, work, report)
         for number, (name, expected) in enumerate(asset.files.items()):
@@ -258,7 +261,7 @@ def _install(asset: Asset, archive: Archive, report: Report) -> None:
 
 
 @contextlib.contextmanager
-def _locked(asset: Asset, report: Report) -> Iterator[None]:
+def _locked(asset: Asset, report: Report) -> Generator[None]:
     """Hold the asset's lock, which keeps other processes (and threads) from fetching it too."""
     folder = cache_dir() / "assets"
     folder.mkdir(parents=True, exist_ok=True)
@@ -275,32 +278,15 @@ def _locked(asset: Asset, report: Report) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_line_for_disk_errors(asset: Asset) -> Iterator[None]:
+def _one_line_for_disk_errors(asset: Asset) -> Generator[None]:
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise AssetError(full_disk(asset)) from error
+            raise AssetError(full_disk(asset, cache_dir())) from error
         raise AssetError(
             _(
                 "{name}: the cache folder {folder} cannot be written ({reason}); make it writable, or set "
                 "TL_COURSE_CACHE to a folder that is, then run `tl-course assets fetch {name}`"
             ).format(name=asset.name, folder=cache_dir(), reason=error.strerror or error)
         ) from error
-
-
-@contextlib.contextmanager
-def _shown(asset: Asset, progress: bool) -> Iterator[Report]:
-    """A function that shows each step as a progress bar on stderr, or does nothing."""
-    if not progress:
-        yield lambda step, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(asset.name, total=None)
-        yield lambda step, done, total: bar.update(
-            task, description=f"{asset.name}: {step}", completed=done, total=total or None
-        )
