@@ -1,4 +1,4 @@
-"""What lessons and learners call in a notebook: start, check, hint, solution, progress and claim."""
+"""What lessons and learners call in a notebook: start, check, hint, solution, reset, progress and claim."""
 
 import html
 import os
@@ -13,7 +13,7 @@ from tl_course.exercises.engine.dependencies import find_answer
 from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise
 from tl_course.exercises.engine.render import box
 from tl_course.exercises.engine.runner import runner
-from tl_course.exercises.engine.stub import marker
+from tl_course.exercises.engine.stub import marker, stub
 from tl_course.exercises.engine.verdict import Verdict
 from tl_course.i18n import _
 
@@ -113,6 +113,16 @@ def solution(exercise_id: str, anyway: bool = False) -> Shown:
     return Shown(plain, box(shown + _questions(exercise)))
 
 
+def reset(exercise_id: str, framework: str | None = None) -> Shown:
+    """Put the starting code of an exercise into a new cell below. Your own cell and all your attempts stay."""
+    exercise = exercises.get(exercise_id)
+    name = framework or next(iter(exercise.variants))
+    code = f"{marker(exercise_id, name)}\n{stub(exercise.variant(name)).strip()}"
+    _shell().set_next_input(code)
+    text = _("The starting code is in the new cell below. Copy it over your answer's cell to start again; nothing was removed.")
+    return Shown(text, box(html.escape(text)))
+
+
 def progress(lesson: str | None = None) -> Shown:
     """What you have done so far, in one lesson or in all."""
     rows = [row for row in records.summary() if lesson in (None, row["lesson"])]
@@ -155,7 +165,14 @@ def _answer(exercise: Exercise, framework: str) -> str | None:
         )
     entry = exercise.variant(framework).entry
     several = len(exercise.variants) > 1
-    return find_answer(list(shell.user_ns["In"][:-1]), marker(exercise.id, framework), "" if several else entry)
+    return find_answer(list(_shell().user_ns["In"][:-1]), marker(exercise.id, framework), "" if several else entry)
+
+
+def _shell() -> Any:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None:
+        raise CourseError(_("this works in a notebook; for a file use `tl-course check FILE --exercise ID --framework F`"))
+    return shell
 
 
 def _record(verdicts: dict[str, Verdict], sources: dict[str, str | None]) -> None:
