@@ -1,7 +1,7 @@
 """Features from a frozen backbone, in Keras: pooling, normalising, and running a model over many inputs."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -12,8 +12,11 @@ from tl_course.errors import BadInput
 if TYPE_CHECKING:
     from tl_course.zoo import Pretrained
 
+Tensor = Any
+"""A tensor of whichever backend Keras runs on."""
 
-def global_average_pool(feature_map: keras.KerasTensor) -> keras.KerasTensor:
+
+def global_average_pool(feature_map: Tensor) -> Tensor:
     """Average each channel over all positions (Lin, Chen & Yan, "Network in Network", 2014).
 
     Args:
@@ -31,7 +34,7 @@ def global_average_pool(feature_map: keras.KerasTensor) -> keras.KerasTensor:
     return ops.mean(feature_map, axis=(1, 2))
 
 
-def masked_mean(hidden: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
+def masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
     """Average token vectors over the real tokens only (Reimers & Gurevych, "Sentence-BERT", 2019).
 
     Args:
@@ -49,11 +52,11 @@ def masked_mean(hidden: keras.KerasTensor, mask: keras.KerasTensor) -> keras.Ker
         )
     is_token = ops.expand_dims(ops.cast(mask, "bool"), -1)  # (N, L, 1)
     total = ops.sum(ops.where(is_token, hidden, 0.0), axis=1)  # (N, H)
-    count = ops.sum(ops.cast(is_token, total.dtype), axis=1)  # (N, 1)
-    return total / ops.maximum(count, 1.0)
+    count = ops.sum(ops.cast(is_token, hidden.dtype), axis=1)  # (N, 1)
+    return ops.divide(total, ops.maximum(count, 1.0))
 
 
-def l2_normalize(features: keras.KerasTensor, eps: float = 1e-12) -> keras.KerasTensor:
+def l2_normalize(features: Tensor, eps: float = 1e-12) -> Tensor:
     """Scale each row to length 1, so that a dot product is a cosine. A zero row stays zero.
 
     Args:
