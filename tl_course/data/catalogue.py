@@ -1,36 +1,108 @@
-"""The data sets by name."""
+"""The data sets by name: how to load them, and what they hold."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import getdoc, signature
 from typing import Any
 
+from tl_course.assets import ASSETS
 from tl_course.data.dataset import Dataset
+from tl_course.data.hub import HUBS, cifar10, fashion_mnist, flowers102, oxford_pets
 from tl_course.data.packaged import digits, mnist
 from tl_course.data.photos import photos
 from tl_course.data.sentiment import sentiment
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 
-_LOADERS: dict[str, Callable[..., Dataset]] = {
-    "digits": digits,
-    "mnist": mnist,
-    "photos": photos,
-    "sentiment": sentiment,
+
+@dataclass(frozen=True)
+class Entry:
+    """A data set as `load(name)` returns it without options; counts are train, val, test."""
+
+    load: Callable[..., Dataset]
+    counts: tuple[int, int, int]
+    shape: tuple[int, ...]
+    num_classes: int
+    offline: bool = True
+
+
+_ENTRIES = {
+    "digits": Entry(digits, (1078, 180, 539), (8, 8, 1), 10),
+    "mnist": Entry(mnist, (3000, 500, 1500), (28, 28, 1), 10),
+    "photos": Entry(photos, (1800, 360, 720), (64, 64, 3), 18),
+    "sentiment": Entry(sentiment, (2052, 329, 1051), (), 2),
+    "fashion_mnist": Entry(fashion_mnist, (55000, 5000, 10000), (28, 28, 1), 10, offline=False),
+    "cifar10": Entry(cifar10, (45000, 5000, 10000), (32, 32, 3), 10, offline=False),
+    "flowers102": Entry(flowers102, (1020, 1020, 6149), (64, 64, 3), 102, offline=False),
+    "oxford_pets": Entry(oxford_pets, (3312, 368, 3669), (64, 64, 3), 37, offline=False),
 }
 
 
 def names() -> tuple[str, ...]:
     """The names that `load` knows."""
-    return tuple(_LOADERS)
+    return tuple(_ENTRIES)
 
 
 def load(name: str, **options: Any) -> Dataset:
-    """Load a data set: see the loader's own docstring for its options and shapes.
+    """Load a data set by name.
+
+    Options (all have defaults):
+
+    - photos: size (8 to 72), colour, per_photo={"train": 100, "val": 20, "test": 40}
+    - sentiment: domain ("tweets", "movies", "products", "news"), neutral (0.5)
+    - fashion_mnist, cifar10: root (folder that holds the files)
+    - flowers102, oxford_pets: root, size (64), max_gib
+
+    Returns:
+        Images float32 (N, H, W, C) in [0, 1] or texts str (N,); y int64 (N,). The same on every machine.
 
     Raises:
-        BadInput: an unknown name, or options out of range.
+        BadInput: an unknown name or option, options out of range, or files that cannot be had.
     """
-    if name not in _LOADERS:
+    entry = _entry(name)
+    allowed = list(signature(entry.load).parameters)
+    unknown = [option for option in options if option not in allowed]
+    if unknown:
         raise BadInput(
-            _("a data set out of {names}").format(names=", ".join(_LOADERS)), repr(name), _("choose one of these")
+            _("options of {name}: {allowed}").format(name=name, allowed=", ".join(allowed) or _("none")),
+            ", ".join(unknown),
+            _("leave it out or correct its spelling"),
         )
-    return _LOADERS[name](**options)
+    return entry.load(**options)
+
+
+def describe(name: str) -> dict[str, Any]:
+    """What a data set holds, without loading it, as `load(name)` gives it without options.
+
+    Returns:
+        {"name", "train", "val", "test" (numbers of examples), "shape" (of one example; () for a text), "classes"
+        (how many), "offline" (True if it needs no download beyond the course's set-up), "licence", "source", "notes"}.
+
+    Raises:
+        BadInput: an unknown name.
+    """
+    entry = _entry(name)
+    train, val, test = entry.counts
+    origin = HUBS.get(name)
+    return {
+        "name": name,
+        "train": train,
+        "val": val,
+        "test": test,
+        "shape": entry.shape,
+        "classes": entry.num_classes,
+        "offline": entry.offline,
+        "licence": origin.licence if origin else ASSETS[name].licence,
+        "source": origin.source if origin else ASSETS[name].citation,
+        "notes": getdoc(entry.load),
+    }
+
+
+def _entry(name: str) -> Entry:
+    if name not in _ENTRIES:
+        raise BadInput(
+            _("a data set out of {names}").format(names=", ".join(_ENTRIES)),
+            repr(name),
+            _("choose one of these, or image_folder(path) for your own images"),
+        )
+    return _ENTRIES[name]

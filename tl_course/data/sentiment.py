@@ -33,8 +33,8 @@ def sentiment(domain: str = "tweets", neutral: float = 0.5) -> Dataset:
     """Texts of one domain: x array of str (N,); y 1 positive, 0 negative.
 
     Each split also has `extras["rating"]` (mean of 20 or so raters, float64 in [-4, 4]) and `extras["document"]` (the
-    review or editorial it belongs to, str). Split 60/10/30 by document, before neutral texts are left out: the split of a text
-    does not depend on `neutral`. HTML entities are decoded; texts without a single word are dropped.
+    review or editorial it belongs to, str). Split 60/10/30 by document before neutral texts are left out, so the split
+    of a text does not depend on `neutral`. HTML entities are decoded; texts without a single word are dropped.
 
     Args:
         domain: "tweets", "movies", "products" or "news".

@@ -39,7 +39,8 @@ def split_by_hash(
         Sorted positions of the train, val and test examples.
     """
     groups: dict[Hashable, dict[str | bytes, list[int]]] = {}
-    for position, (key, stratum) in enumerate(zip(keys, strata if strata is not None else [None] * len(keys))):
+    labels = [None] * len(keys) if strata is None else strata
+    for position, (key, stratum) in enumerate(zip(keys, labels, strict=True)):
         groups.setdefault(stratum, {}).setdefault(key, []).append(position)
     train: list[int] = []
     val: list[int] = []
@@ -85,7 +86,7 @@ def few_shot(y: ArrayLike, per_class: int, seed: int = 0) -> Indices:
                 _("pass for example {name}=5").format(name=name),
             )
     classes, counts = np.unique(labels, return_counts=True)
-    short = [f"{label}: {count}" for label, count in zip(classes, counts) if count < per_class]
+    short = [f"{label}: {count}" for label, count in zip(classes, counts, strict=True) if count < per_class]
     if short:
         raise BadInput(
             _("at least per_class={per_class} examples of every class").format(per_class=per_class),
