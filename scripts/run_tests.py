@@ -1,0 +1,49 @@
+"""Run the project's checks one after the other, all of them even where one fails: `make test` and `make lint`.
+
+    python scripts/run_tests.py [STEP …]        no STEP: every one
+
+Exit code 0 if all passed, 1 if any failed, 2 if a STEP is unknown.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+BIN = Path(PYTHON).parent
+XDIST = ["-n", "2", "--dist", "loadfile"]  # loadfile: a notebook's cells stay together, in their order
+
+STEPS = {
+    "lint": [PYTHON, "-m", "ruff", "check", "."],
+    "format": [PYTHON, "-m", "ruff", "format", "--check", "."],
+    "types": [PYTHON, "-m", "basedpyright"],
+    "audit": [PYTHON, "-m", "tl_course.cli", "audit"],
+    "nbval": [PYTHON, "-m", "pytest", "--nbval", "solutions", "--nbval-cell-timeout=300", "--timeout=900", *XDIST],
+    "pytest": [PYTHON, "-m", "pytest", *XDIST],  # last: its summary is what a reader looks for at the end
+}
+
+
+def main(chosen: list[str]) -> int:
+    unknown = [name for name in chosen if name not in STEPS]
+    if unknown:
+        print(f"error: expected steps among {', '.join(STEPS)}; got {unknown[0]}; name one of them", file=sys.stderr)
+        return 2
+    # The virtual environment's programs (nbgrader, jupyter) must be found, and two workers share two cores.
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+    failed = []
+    for name in chosen or STEPS:
+        print(f"==> {name}", flush=True)
+        started = time.monotonic()
+        if subprocess.run(STEPS[name], cwd=ROOT, env=environment).returncode:
+            failed.append(name)
+        print(f"==> {name}: {'FAILED' if name in failed else 'ok'} in {time.monotonic() - started:.0f} s", flush=True)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
