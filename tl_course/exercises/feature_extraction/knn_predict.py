@@ -1,0 +1,351 @@
+"""Predict by a vote of the k nearest features, in cosine similarity."""
+
+from collections import Counter
+
+import numpy as np
+
+from tl_course.exercises.engine.compare import close, holds
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Plain, Variant
+from tl_course.exercises.engine.plain import as_array
+from tl_course.i18n import _
+
+NUMPY = '''
+import numpy as np
+
+
+def knn_predict(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, k: int) -> np.ndarray:
+    """Predict each test example's class by a vote of its k nearest training examples.
+
+    Args:
+        train_x: training features, float, shape (N, D), no row all zero.
+        train_y: their classes, integer, shape (N,).
+        test_x: test features, float, shape (M, D), no row all zero.
+        k: how many neighbours vote, 1 to N; nearest means the largest cosine similarity.
+
+    Returns:
+        Classes, integer, shape (M,). Where classes have equally many votes, that of the nearest neighbour among them.
+    """
+    directions = train_x / np.linalg.norm(train_x, axis=1, keepdims=True)  # (N, D)
+    similarity = test_x @ directions.T  # (M, N): a test row's own length does not change its ranking
+    nearest = np.argsort(-similarity, axis=1)[:, :k]  # (M, k), nearest first
+    labels = train_y[nearest]
+    votes = (labels[:, :, None] == labels[:, None, :]).sum(axis=2)  # (M, k): how many share each neighbour's label
+    return labels[np.arange(len(labels)), votes.argmax(axis=1)]
+'''
+
+NUMPY_COUNTER = """
+from collections import Counter
+
+import numpy as np
+
+
+def knn_predict(train_x, train_y, test_x, k):
+    found = []
+    for query in test_x:
+        cosine = [query @ row / (np.linalg.norm(query) * np.linalg.norm(row)) for row in train_x]
+        ranked = sorted(range(len(cosine)), key=cosine.__getitem__, reverse=True)
+        found.append(Counter(int(train_y[i]) for i in ranked[:k]).most_common(1)[0][0])
+    return np.array(found)
+"""
+
+NUMPY_DISTANCES = """
+import numpy as np
+
+
+def knn_predict(train_x, train_y, test_x, k):
+    # between vectors of length 1 the Euclidean distance ranks as the cosine does
+    a = train_x / np.sqrt((train_x**2).sum(1))[:, None]
+    b = test_x / np.sqrt((test_x**2).sum(1))[:, None]
+    distance = ((b[:, None] - a[None]) ** 2).sum(-1)
+    classes = np.unique(train_y)
+    result = np.empty(len(b), dtype=np.int64)
+    for row, near in enumerate(distance.argsort(1)[:, :k]):
+        counts = {c: (train_y[near] == c).sum() for c in classes}
+        top = max(counts.values())
+        result[row] = next(train_y[i] for i in near if counts[train_y[i]] == top)
+    return result
+"""
+
+PYTORCH = '''
+import torch
+from torch.nn import functional as F
+
+
+def knn_predict(train_x: torch.Tensor, train_y: torch.Tensor, test_x: torch.Tensor, k: int) -> torch.Tensor:
+    """Predict each test example's class by a vote of its k nearest training examples.
+
+    Args:
+        train_x: training features, float, shape (N, D), no row all zero.
+        train_y: their classes, integer, shape (N,).
+        test_x: test features, float, shape (M, D), no row all zero.
+        k: how many neighbours vote, 1 to N; nearest means the largest cosine similarity.
+
+    Returns:
+        Classes, integer, shape (M,). Where classes have equally many votes, that of the nearest neighbour among them.
+    """
+    similarity = test_x @ F.normalize(train_x).T  # (M, N): a test row's own length does not change its ranking
+    nearest = similarity.topk(k).indices  # (M, k), nearest first
+    labels = train_y[nearest]
+    votes = (labels[:, :, None] == labels[:, None, :]).sum(dim=2)  # (M, k): how many share each neighbour's label
+    return labels[torch.arange(len(labels)), votes.argmax(dim=1)]
+'''
+
+PYTORCH_COUNTER = """
+from collections import Counter
+
+import torch
+
+
+def knn_predict(train_x, train_y, test_x, k):
+    cosine = torch.cosine_similarity(test_x[:, None], train_x[None], dim=-1)
+    nearest = cosine.argsort(dim=1, descending=True)[:, :k]
+    return torch.tensor([Counter(labels).most_common(1)[0][0] for labels in train_y[nearest].tolist()])
+"""
+
+PYTORCH_ONE_HOT = """
+import torch
+from torch.nn import functional as F
+
+
+def knn_predict(train_x, train_y, test_x, k):
+    train_x = train_x / train_x.norm(dim=1, keepdim=True)
+    test_x = test_x / test_x.norm(dim=1, keepdim=True)
+    nearest = torch.cdist(test_x, train_x).topk(k, largest=False).indices
+    votes = F.one_hot(train_y)[nearest].float()  # (M, k, C)
+    early = torch.linspace(0.4 / k, 0, k)[None, :, None]  # less than a vote in all, more for nearer neighbours
+    first = (votes * early).amax(dim=1)
+    return (votes.sum(dim=1) + first).argmax(dim=1)
+"""
+
+ANYHOW = """counts = [np.bincount(row) for row in labels]
+    clear = [(count == count.max()).sum() == 1 for count in counts]
+    return np.where(clear, [count.argmax() for count in counts], labels[:, 0])"""
+
+EUCLIDEAN = _(
+    "the neighbours are ranked by Euclidean distance between raw features, so long vectors end up far from all"
+)
+DOT_PRODUCT = _("the neighbours are ranked by dot product, so long training vectors are everyone's neighbours")
+FARTHEST = _("those that vote are the least similar training examples")
+MEAN_LABEL = _(
+    "class numbers are averaged: they are names, not quantities, and between classes 1 and 3 lies not class 2"
+)
+WRONG_AXIS = _("each feature is scaled over all examples; what should have length 1 is each example's vector")
+K_IGNORED = _("only the nearest example decides, whatever k is")
+SMALLEST_CLASS = _("a tie goes to the smallest class number, which says nothing about the features")
+NEAREST_ANYHOW = _("a tie goes to the nearest neighbour even where its class is not among those that tie")
+
+
+def cases(rng: np.random.Generator) -> list[Case]:
+    """Random features of very different lengths: one neighbour, three without ties, five with ties."""
+    one = {**_features(rng, k=1), "train_y": rng.choice([1, 3, 4, 8], size=13)}
+    return [
+        Case("one neighbour", one, ("value", "scale", "inputs")),
+        Case("three neighbours", _labelled(rng, 3, _never_ties), ("value", "scale", "inputs")),
+        Case("five neighbours with ties", _labelled(rng, 5, _ties_tell), ("ties",)),
+    ]
+
+
+def _features(rng: np.random.Generator, k: int) -> dict[str, Plain]:
+    """Features whose cosine similarities are not too close to each other to be ranked in float32."""
+    while True:
+        train = rng.normal(size=(13, 5)) * rng.uniform(0.2, 5, size=(13, 1)) + 0.3
+        test = rng.normal(size=(9, 5)) * rng.uniform(0.2, 5, size=(9, 1)) + 0.3
+        features = {"train_x": train.astype(np.float32), "test_x": test.astype(np.float32), "k": k}
+        if np.diff(np.sort(_cosines(features), axis=1), axis=1).min() > 1e-4:
+            return {**features, "scales": rng.uniform(0.1, 10, size=(22, 1)).astype(np.float32)}
+
+
+def _labelled(rng: np.random.Generator, k: int, wanted) -> dict[str, Plain]:
+    """Features, with labels drawn until the votes are as wanted."""
+    features = _features(rng, k)
+    while True:
+        inputs = {**features, "train_y": rng.choice([1, 3, 4, 8], size=13)}
+        if wanted(_votes(inputs)):
+            return inputs
+
+
+def _never_ties(votes: list[list[int]]) -> bool:
+    return all(len(_leaders(labels)) == 1 for labels in votes)
+
+
+def _ties_tell(votes: list[list[int]]) -> bool:
+    """Two rows or more where ties matter: the smallest class is wrong, and the nearest is not among those that tie."""
+    tied = [labels for labels in votes if len(_leaders(labels)) > 1]
+    smallest = sum(_winner(labels) != min(_leaders(labels)) for labels in tied)
+    return smallest >= 2 and any(labels[0] not in _leaders(labels) for labels in tied)
+
+
+def _cosines(inputs: dict[str, Plain]) -> np.ndarray:
+    """Cosine similarities in float64, shape (M, N)."""
+    train, test = inputs["train_x"].astype(np.float64), inputs["test_x"].astype(np.float64)
+    lengths = np.outer(np.sqrt((test**2).sum(axis=1)), np.sqrt((train**2).sum(axis=1)))
+    return np.einsum("md,nd->mn", test, train) / lengths
+
+
+def _votes(inputs: dict[str, Plain]) -> list[list[int]]:
+    """Each test row's voters, nearest first."""
+    ranked = [sorted(range(len(row)), key=lambda i, row=row: -row[i]) for row in _cosines(inputs)]
+    return [[int(inputs["train_y"][i]) for i in order[: inputs["k"]]] for order in ranked]
+
+
+def _leaders(labels: list[int]) -> list[int]:
+    """The classes with the most votes."""
+    counts = Counter(labels)
+    return [label for label, count in counts.items() if count == max(counts.values())]
+
+
+def _winner(labels: list[int]) -> int:
+    leaders = _leaders(labels)
+    return next(label for label in labels if label in leaders)
+
+
+def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
+    """Compare with votes counted row by row, and with what rescaled features give."""
+    right = np.array([_winner(labels) for labels in _votes(case.inputs)])
+    seen = observed["classes"]
+    if case.name == "five neighbours with ties":
+        return [close("ties", seen, right, _("the classes"))]
+    whole = np.asarray(seen).dtype.kind in "iu"
+    same = np.array_equal(seen, observed["rescaled"])
+    rescaled = _("multiplying feature vectors by positive numbers changed your predictions; their cosines are the same")
+    return [
+        close("value", seen, right, _("the classes")),
+        holds("value", whole, _("classes are whole numbers; yours have another dtype")),
+        holds("scale", same, rescaled),
+        holds("inputs", observed["inputs kept"], _("your function changed the arrays it was given")),
+    ]
+
+
+def _observe(candidate, train_x, train_y, test_x, inputs: dict[str, Plain]) -> dict[str, Plain]:
+    scaled = (train_x * inputs["scales"][:13], test_x * inputs["scales"][13:])
+    before = (as_array(train_x), as_array(test_x))
+    classes = as_array(candidate(train_x, train_y, test_x, inputs["k"]))
+    kept = bool((before[0] == as_array(train_x)).all() and (before[1] == as_array(test_x)).all())
+    rescaled = as_array(candidate(scaled[0], train_y, scaled[1], inputs["k"]))
+    return {"classes": classes, "rescaled": rescaled, "inputs kept": kept}
+
+
+def probe_numpy(candidate, inputs):
+    """Predict, and predict again from features multiplied by positive numbers."""
+    return _observe(candidate, inputs["train_x"], inputs["train_y"], inputs["test_x"], inputs)
+
+
+def probe_pytorch(candidate, inputs):
+    """Predict, and predict again from features multiplied by positive numbers."""
+    import torch
+
+    x, y, test = (torch.from_numpy(inputs[name]) for name in ("train_x", "train_y", "test_x"))
+    return _observe(candidate, x, y, test, {**inputs, "scales": torch.from_numpy(inputs["scales"])})
+
+
+EXERCISE = Exercise(
+    id="knn-predict",
+    title=_("The vote of the nearest features"),
+    lesson="03_feature_extraction",
+    minutes=12,
+    difficulty=2,
+    points=4,
+    statement=_(
+        "The cheapest test of a backbone trains nothing: each test example takes the class of its neighbours in "
+        "feature space. Write `knn_predict`: the `k` training examples with the largest cosine similarity vote, and "
+        "the class with most votes wins. Where several classes tie, the winner is the one, among those that tie, "
+        "whose voter is nearest. Return integer classes of shape (M,), leave the inputs unchanged. Vectorised or "
+        "loop: both are right."
+    ),
+    hints=(
+        _(
+            "Cosine similarity looks at directions only: what must be done to vectors before their dot product gives "
+            "it?"
+        ),
+        _("Sort each test row's similarities from large to small, keep k indices, and look up the labels of these."),
+        _(
+            "Keep the k labels in order, nearest first. Count for each how many of the k equal it; the first "
+            "position that reaches the largest count holds the winner."
+        ),
+    ),
+    follow_ups=(
+        _("Why need the test features not be normalised for the ranking, while the training features must be?"),
+        _("A k-NN probe scores well and a linear probe badly. What does that say about the features?"),
+        _("What does k-NN on a million stored features cost for one query, and what makes it faster?"),
+    ),
+    criteria={
+        "value": Criterion(_("predicts the majority class of the k most similar examples"), weight=2),
+        "scale": Criterion(_("does not depend on the features' lengths"), needs=("value",)),
+        "ties": Criterion(_("breaks ties by the nearest of the neighbours that tie")),
+        "inputs": Criterion(_("leaves the arrays it was given as they were"), weight=0.5, needs=("value",)),
+    },
+    cases=cases,
+    judge=judge,
+    variants={
+        "numpy": Variant(
+            reference=NUMPY,
+            probe=probe_numpy,
+            alternatives={"counter": NUMPY_COUNTER, "distances": NUMPY_DISTANCES},
+            mistakes={
+                "euclidean": Mistake(
+                    EUCLIDEAN,
+                    (
+                        ("train_x / np.linalg.norm(train_x, axis=1, keepdims=True)  # (N, D)", "train_x"),
+                        ("test_x @ directions.T", "-np.linalg.norm(test_x[:, None] - directions, axis=2)"),
+                    ),
+                ),
+                "dot-product": Mistake(DOT_PRODUCT, ((" / np.linalg.norm(train_x, axis=1, keepdims=True)", ""),)),
+                "farthest": Mistake(FARTHEST, (("np.argsort(-similarity", "np.argsort(similarity"),)),
+                "mean-label": Mistake(
+                    MEAN_LABEL,
+                    (
+                        (
+                            "labels[np.arange(len(labels)), votes.argmax(axis=1)]",
+                            "labels.mean(axis=1).round().astype(int)",
+                        ),
+                    ),
+                ),
+                "wrong-axis": Mistake(WRONG_AXIS, (("axis=1, keepdims", "axis=0, keepdims"),)),
+                "k-ignored": Mistake(K_IGNORED, (("[:, :k]", "[:, :1]"),)),
+                "smallest-class": Mistake(
+                    SMALLEST_CLASS,
+                    (
+                        (
+                            "labels[np.arange(len(labels)), votes.argmax(axis=1)]",
+                            "np.array([np.bincount(row).argmax() for row in labels])",
+                        ),
+                    ),
+                ),
+                "nearest-anyhow": Mistake(
+                    NEAREST_ANYHOW,
+                    (("return labels[np.arange(len(labels)), votes.argmax(axis=1)]", ANYHOW),),
+                ),
+            },
+            equivalent={
+                "nearest = np.argsort(-similarity)[:, :k]": "without an axis, argsort sorts along the last one"
+            },
+        ),
+        "pytorch": Variant(
+            reference=PYTORCH,
+            probe=probe_pytorch,
+            alternatives={"counter": PYTORCH_COUNTER, "one-hot": PYTORCH_ONE_HOT},
+            mistakes={
+                "euclidean": Mistake(
+                    EUCLIDEAN, (("test_x @ F.normalize(train_x).T", "-torch.cdist(test_x, train_x)"),)
+                ),
+                "dot-product": Mistake(DOT_PRODUCT, (("F.normalize(train_x).T", "train_x.T"),)),
+                "farthest": Mistake(FARTHEST, ((".topk(k)", ".topk(k, largest=False)"),)),
+                "mean-label": Mistake(
+                    MEAN_LABEL,
+                    (
+                        (
+                            "labels[torch.arange(len(labels)), votes.argmax(dim=1)]",
+                            "labels.float().mean(dim=1).round().long()",
+                        ),
+                    ),
+                ),
+                "wrong-axis": Mistake(WRONG_AXIS, (("F.normalize(train_x)", "F.normalize(train_x, dim=0)"),)),
+                "k-ignored": Mistake(K_IGNORED, ((".topk(k)", ".topk(1)"),)),
+                "smallest-class": Mistake(
+                    SMALLEST_CLASS,
+                    (("labels[torch.arange(len(labels)), votes.argmax(dim=1)]", "labels.mode(dim=1).values"),),
+                ),
+            },
+        ),
+    },
+)
