@@ -350,7 +350,7 @@ EXERCISE = Exercise(
     difficulty=3,
     points=4,
     statement=_(
-        "The model scored well offline. In production it is wrong about most images, and the same image gets "
+        "The model scored well offline. In production it is wrong about many images, and the same image gets "
         "different answers in different batches. `training_inputs` is what the training code does to its images and "
         "is right; the weights are right too. Find the faults in `predict`, mend them, and prove it: images in [0, "
         "1] get the classes that the trained model gives offline, alone as in a batch, and serving leaves the "
