@@ -241,6 +241,19 @@ _TABLE = (
         homepage="https://scikit-image.org/docs/stable/api/skimage.data.html",
         folder="skimage/data",
     ),
+    Asset(
+        name="fashion_resnet",
+        kind="weights",
+        source="shipped",
+        origin="tl_course",
+        version="1",
+        files={"fashion_resnet.safetensors": "239482898f54878adcc1e8b708208a7409f2d7bb4e8dcb59b9f623fdd9279cee"},
+        size=1_242_568,
+        licence="Apache-2.0",
+        citation="this course: benchmarks/evidence/train_fashion_resnet.py; model card beside the file",
+        homepage="https://github.com/zalandoresearch/fashion-mnist",
+        folder="zoo/weights",
+    ),
 )
 
 ASSETS: dict[str, Asset] = {asset.name: asset for asset in _TABLE}
