@@ -203,10 +203,12 @@ def learn(arguments: tuple[str, ...]) -> int:
 
     os.chdir(ROOT)  # nbgrader_config.py is there
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    options = [
-        f"--LabApp.default_url=/lab/tree/{notebook.relative_to(ROOT).as_posix()}",
-        f"--ServerApp.root_dir={ROOT}",
-    ]
+    given = {argument.partition("=")[0] for argument in arguments}
+    defaults = {
+        "--LabApp.default_url": f"/lab/tree/{notebook.relative_to(ROOT).as_posix()}",
+        "--ServerApp.root_dir": str(ROOT),
+    }
+    options = [f"{name}={value}" for name, value in defaults.items() if name not in given]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")
     LabApp.launch_instance([*options, *arguments])

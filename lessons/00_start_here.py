@@ -1,0 +1,150 @@
+# ---
+# title: "00 Start here"
+# minutes: 10
+# know_first: "some Python and NumPy; no deep learning yet"
+# aims: "run a cell, see what transfer buys, answer an exercise, read a verdict, take a hint, start again"
+# ---
+
+# %% [markdown]
+# Welcome. This course teaches **transfer learning** (迁移学习): taking what a model learned on one task, the *source*, and
+# using it on another, the *target*. Everything runs on your own machine, without a network and without a GPU. Every number
+# in the text comes from a cell that you can run yourself.
+#
+# This first notebook takes about ten minutes. Run each cell with **Shift + Enter**, from top to bottom.
+#
+# **How a lesson is built.** An idea, a picture, a real run, then exercises. Before a run we ask you to *predict* what will
+# happen: a wrong prediction is what you remember. A green box headed *Measured* is a **claim**: a sentence whose figures were
+# measured in that very cell. If the figures stop bearing it out, the course's own tests fail.
+
+# %%
+from tl_course import check, claim, data, hint, plots, probes, progress, reset, solution, start, zoo
+
+start("00_start_here")
+
+# %% [markdown]
+# ## A first look: what transfer buys
+#
+# Below are small crops of eighteen photographs and textures. The task: tell which photograph a crop was cut from. Training and
+# test crops come from different regions of each photograph, so no pixel is seen twice.
+
+# %%
+photos = data.load("photos", size=64, per_photo={"train": 20, "val": 1, "test": 10})
+first_of_each = [int((photos.train.y == label).argmax()) for label in range(photos.num_classes)]
+plots.image_grid(photos.train.x[first_of_each], list(photos.class_names), "One training crop of each class")
+
+# %% [markdown]
+# **Predict before you run.** You get five labelled crops of each photograph, 90 in all, and classify a new crop by its most
+# similar labelled ones (*k nearest neighbours*). Guessing is right in 1 of 18 cases, 5.6 %. How often will it be right when
+# similarity is measured
+#
+# 1. on the raw pixels?
+# 2. on the 1,280 numbers that a network trained on ImageNet computes from a crop, a network that never saw these photographs?
+#
+# Write both numbers down, then run the cell. It draws the five crops anew for each of five seeds.
+
+# %%
+import numpy as np
+
+network = zoo.load("mobilenet_v2", image_size=96)
+inputs = {
+    "raw pixels": [split.x.reshape(len(split.x), -1) for split in (photos.train, photos.test)],
+    "ImageNet features": [network.features(split.x) for split in (photos.train, photos.test)],
+}
+accuracy = {name: [] for name in inputs}
+for seed in range(5):
+    chosen = data.few_shot(photos.train.y, per_class=5, seed=seed)
+    for name, (train, test) in inputs.items():
+        result = probes.knn_probe(train[chosen], photos.train.y[chosen], test, photos.test.y)
+        accuracy[name].append(result.accuracy)
+
+plots.bar_with_spread(
+    {name: np.array(values) for name, values in accuracy.items()}, "Five labelled crops a class, five seeds"
+)
+
+# %%
+pixels, features = (np.mean(accuracy[name]) for name in inputs)
+claim(
+    "with five labels a class, ImageNet features are right at least 40 points more often than raw pixels",
+    features - pixels > 0.40,
+    measured=f"pixels {pixels:.1%}, features {features:.1%}, mean of 5 seeds",
+)
+
+# %% [markdown]
+# Nothing was trained in that cell. The network's knowledge of other images was enough: that is transfer. The rest of the
+# course is about when this works, how to get more out of it, and when it fails.
+#
+# ## Your first exercise
+#
+# An exercise has a statement, a cell for your answer, and a cell that checks it. In the answer's cell, replace
+#
+# ```python
+# # YOUR CODE HERE
+# raise NotImplementedError()
+# ```
+#
+# with your code, run the cell, then run the check below it. Keep the cell's first line: it tells whose answer it is. A check
+# runs your code in a process of its own with a time limit, so no answer can break the notebook, and you may try as often as
+# you like. Your answer must stand by itself: it may use what its own cell or earlier cells import and define.
+
+# %% exercise: to-unit-range
+
+# %% [markdown]
+# ## What a verdict says
+#
+# Each line is one thing that an answer must get right; lines earn points separately. When a wrong answer behaves exactly like a
+# misconception we know, the verdict says which. Here is the verdict on a wrong answer, so that you have seen one:
+
+# %%
+from tl_course.exercises.engine.checking import check_source
+
+wrong_answer = """
+import numpy as np
+
+def to_unit_range(images):
+    return images.astype(np.float32) / 256
+"""
+check_source("to-unit-range", "numpy", wrong_answer)
+
+# %% [markdown]
+# ## Stuck?
+#
+# `hint` shows one hint at a time, three in all, from a nudge to nearly there. Hints cost nothing. `solution` shows the
+# reference answer once you have tried, with the questions an interviewer would ask next.
+
+# %% tags=["varies"]
+hint("to-unit-range")
+
+# %% exercise: accuracy
+
+# %% [markdown]
+# ## Starting again, and what is kept
+#
+# - `reset("accuracy")` puts the starting code into a new cell below; nothing of yours is removed.
+# - Every attempt is kept, with your code, in one file on your machine; `progress()` shows where you stand.
+# - A kernel that hangs: *Kernel → Restart Kernel* in the menu. Your cells and your progress stay.
+
+# %% tags=["varies"]
+progress("00_start_here")
+
+# %% [markdown]
+# ## Three ways to use this course
+#
+# | You are | Use | What differs |
+# |:--|:--|:--|
+# | learning by yourself | these notebooks, `check`, `hint`, `solution` | checks use the same inputs each time; try as often as you like |
+# | in a class | the same notebooks, handed in through nbgrader | grading draws new inputs, so an answer that only fits the public ones earns nothing |
+# | preparing an interview | `tl-course check FILE --exercise ID --framework F` on a plain file | no notebook, no stub: write the function from memory, then answer the follow-up questions |
+#
+# Where an exercise exists in PyTorch and in Keras, answer in the one you use, or in both: the better answer counts.
+#
+# ## Summary
+#
+# - Transfer: features learned on a source task made an 18-class problem easy with five labels a class.
+# - Run an answer's cell, then its check; read the lines; take a hint; try again.
+# - Next: **03 Feature extraction**, which does properly what this notebook did in passing.
+#
+# ## Sources
+#
+# - Sandler et al., *MobileNetV2: Inverted Residuals and Linear Bottlenecks*, CVPR 2018: the network used above.
+# - Russakovsky et al., *ImageNet Large Scale Visual Recognition Challenge*, IJCV 2015: what it was trained on.
+# - The photographs come with scikit-image (van der Walt et al., PeerJ 2014); `tl-course assets list` names source and licence.

@@ -1,0 +1,121 @@
+"""Drive JupyterLab as a learner does, in a real browser. Used by the browser tests and by scripts/screenshots.py."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TOKEN = "lesson"
+START_LIMIT = 120.0  # seconds for JupyterLab to answer
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def jupyterlab(folder: Path, home: Path) -> Iterator[str]:
+    """`tl-course learn` on a copy of the released notebooks below ``folder``; gives the address of lesson 00."""
+    port = free_port()
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    options = [f"--port={port}", "--no-browser", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"]
+    options += ["--ServerApp.port_retries=0"]
+    environment = {
+        **os.environ,
+        "TL_COURSE_HOME": str(home),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+    }
+    command = [sys.executable, "-m", "tl_course.cli", "learn", "--", *options]
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait(f"http://127.0.0.1:{port}/api/status?token={TOKEN}", server)
+        yield f"http://127.0.0.1:{port}/lab/tree/notebooks/00_start_here/00_start_here.ipynb?token={TOKEN}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@contextmanager
+def browser_page(width: int = 1366, height: int = 900) -> Iterator[Page]:
+    """A page of a new, empty Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(90_000)
+            yield page
+        finally:
+            browser.close()
+
+
+def open_notebook(page: Page, address: str) -> None:
+    """Open a notebook and wait until its kernel is idle."""
+    page.goto(address)
+    page.locator(".jp-NotebookPanel:visible .jp-Cell").first.wait_for()
+    page.locator(
+        '.jp-NotebookPanel-toolbar [data-status="idle"], .jp-Notebook-ExecutionIndicator[data-status="idle"]'
+    ).first.wait_for()
+
+
+def cell(page: Page, text: str) -> Locator:
+    """The first code cell whose source contains a text, scrolled into view."""
+    found = page.locator(".jp-CodeCell", has=page.locator(".cm-content", has_text=text)).first
+    found.scroll_into_view_if_needed()
+    return found
+
+
+def write(page: Page, target: Locator, source: str) -> None:
+    """Replace a cell's source by keyboard."""
+    target.locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(source)
+
+
+def run(page: Page, target: Locator) -> Locator:
+    """Run a cell with Shift+Enter and wait for its end; gives its output area."""
+    target.locator(".cm-content").click()
+    before = target.locator(".jp-InputPrompt").first.inner_text()
+    page.keyboard.press("Shift+Enter")
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        prompt = target.locator(".jp-InputPrompt").first.inner_text()
+        if prompt != before and "*" not in prompt:
+            return target.locator(".jp-OutputArea")
+        page.wait_for_timeout(100)
+    raise TimeoutError("the cell did not end within 90 seconds")
+
+
+def _wait(address: str, server: subprocess.Popen) -> None:
+    end = time.monotonic() + START_LIMIT
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            raise RuntimeError(f"JupyterLab ended with exit code {server.returncode}")
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError(f"JupyterLab did not answer within {START_LIMIT:g} seconds")
