@@ -128,16 +128,15 @@ class _VariantAudit:
     def _mistakes(self) -> None:
         sources = [mistake.code(self.variant.reference) for mistake in self.variant.mistakes.values()]
         runs = {seed: self._observe(sources, seed) for seed in SEEDS}
+        again = self._observe(sources, PUBLIC_SEED)  # a mistake that does not repeat itself cannot be recognised
+        messages = [mistake.message for mistake in self.variant.mistakes.values()]
         for index, name in enumerate(self.variant.mistakes):
             failed = all(self._score(runs[seed][index], seed) < 1 for seed in SEEDS)
             self.report.mistakes.add(f"{self.name}/{name}", failed)
-            first = next(
-                i for i, other in enumerate(runs[PUBLIC_SEED]) if matches(runs[PUBLIC_SEED][index], other) or i == index
-            )
-            same_message = list(self.variant.mistakes.values())[first].message == self.variant.mistakes[name].message
-            self.report.diagnoses.add(
-                f"{self.name}/{name} is taken for {list(self.variant.mistakes)[first]}", same_message
-            )
+            first = next((i for i, other in enumerate(again) if matches(runs[PUBLIC_SEED][index], other)), None)
+            taken_for = "none" if first is None else list(self.variant.mistakes)[first]
+            same_message = first is not None and messages[first] == messages[index]
+            self.report.diagnoses.add(f"{self.name}/{name} is taken for {taken_for}", same_message)
 
     def _trivial(self) -> None:
         """Answers that do nothing earn nothing: returning None, the first argument, or zero."""

@@ -1,6 +1,7 @@
 """Check an answer: run it apart, judge what was observed, and look for the misconception behind a failure."""
 
 import ast
+import os
 import time
 import warnings
 from functools import cache
@@ -30,13 +31,12 @@ def check_source(exercise_id: str, framework: str, source: str, seed: int = PUBL
     """
     start = time.perf_counter()
     exercise = exercises.get(exercise_id)
-    variant = exercise.variant(framework)
-    if is_untouched(exercise, framework, source):
-        return Verdict(exercise_id, framework, 0.0, answered=False, points=exercise.points, seed=seed)
+    exercise.variant(framework)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # odd observations make NumPy warn, and nbgrader takes any warning for a failure
+        # Odd source text makes Python warn, odd observations NumPy, and nbgrader takes any warning for a failure.
+        warnings.simplefilter("ignore")
+        if is_untouched(exercise, framework, source):
+            return Verdict(exercise_id, framework, 0.0, answered=False, points=exercise.points, seed=seed)
         cases = exercise.draw(seed)
         (run,) = runner(framework).run(exercise_id, cases, [source], exercise.time_limit, alone=True)
         findings, problem = judge(exercise, cases, run)
@@ -54,12 +54,12 @@ def check_file(path: str | Path, exercise_id: str, framework: str, seed: int = P
         BadInput: the file cannot be read as Python source text, or there is no such exercise or framework.
     """
     try:
-        data = Path(path).read_bytes()
-        if len(data) > FILE_LIMIT:
-            raise BadInput(
-                "an answer of at most 1 MiB", f"{len(data):,} bytes", "hand in the source text of your answer"
-            )
-        source = data.decode()
+        size = os.stat(path).st_size
+        if size > FILE_LIMIT:
+            raise BadInput("an answer of at most 1 MiB", f"{size:,} bytes", "hand in the source text of your answer")
+        if not Path(path).is_file() and not Path(path).is_dir():  # reading a device or a pipe may never end
+            raise BadInput("a Python file", f"{path}, which is something else", "check the path")
+        source = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise BadInput("a readable Python file", f"{path}: {error.strerror}", "check the path") from error
     except UnicodeDecodeError as error:
@@ -69,6 +69,8 @@ def check_file(path: str | Path, exercise_id: str, framework: str, seed: int = P
 
 def diagnose(exercise: Exercise, framework: str, seed: int, run: Run) -> str | None:
     """The message of the named mistake that was observed to do what this run does, or None."""
+    if run.state not in ("ran", "stopped"):
+        return None
     variant = exercise.variant(framework)
     for name, other in zip(variant.mistakes, mistake_runs(exercise.id, framework, seed), strict=True):
         if matches(run, other):

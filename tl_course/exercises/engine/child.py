@@ -5,6 +5,7 @@ Messages are packed plain data (see plain.py), each after its length in eight by
 """
 
 import contextlib
+import faulthandler
 import importlib
 import linecache
 import os
@@ -22,6 +23,8 @@ from tl_course.exercises.engine.plain import NotPlain, pack, unpack
 PRELOAD = {"numpy": ("numpy",), "pytorch": ("torch",), "keras": ("keras",)}
 OUTPUT_SHOWN = 4000  # characters of what the learner's code printed
 OUTPUT_LIMIT = 64 * 2**20  # bytes it may write to one file
+MESSAGE_LIMIT = 64 * 2**20  # bytes of one message
+GRACE = 5.0  # seconds after its time limit until a child ends itself, should nobody have ended it
 ANSWER = "<your answer>"
 
 
@@ -33,9 +36,11 @@ def send(stream: BinaryIO, value: Any) -> None:
 
 
 def receive(stream: BinaryIO) -> Any:
-    """Read one message. Raises EOFError when the other side is gone."""
+    """Read one message. Raises EOFError when the other side is gone, ValueError when it does not make sense."""
     header = stream.read(8)
     size = int.from_bytes(header, "big")
+    if size > MESSAGE_LIMIT:
+        raise ValueError(f"a message of {size:,} bytes")
     data = stream.read(size) if len(header) == 8 else b""
     if len(header) < 8 or len(data) < size:
         raise EOFError
@@ -56,13 +61,17 @@ def serve(stream: BinaryIO, framework: str, folder: str) -> None:
     _warm_up(framework)
     os.chdir(tempfile.mkdtemp(dir=folder))
     output = _redirect_output()
+    if hasattr(os, "register_at_fork"):  # a process that an answer leaves behind must not keep the connection open
+        os.register_at_fork(after_in_child=stream.close)
     send(stream, "ready")
     job = receive(stream)
     variant = exercises.get(job["exercise"]).variant(job["framework"])
     while True:
         source = receive(stream)
         os.ftruncate(output, 0)
+        faulthandler.dump_traceback_later(job["time_limit"] + GRACE, exit=True, file=output)
         outcome = run(source, variant.entry, variant.probe, job["cases"])
+        faulthandler.cancel_dump_traceback_later()
         outcome["output"] = _printed(output)
         send(stream, outcome)
 
@@ -95,7 +104,7 @@ def explain(error: BaseException) -> dict[str, Any]:
         line = error.lineno
     text = linecache.getline(ANSWER, line).strip() if line else ""
     try:
-        message = str(error)[:500]
+        message = str(error)[:500].encode(errors="replace").decode()
     except BaseException:
         message = "an error whose message cannot be read"
     name = "NotPlain" if type(error) is NotPlain else str(type(error).__name__)
@@ -105,7 +114,8 @@ def explain(error: BaseException) -> dict[str, Any]:
 def _checked(observed: Any) -> Any:
     if type(observed) is not dict:
         raise NotPlain("the probe returns a dict")
-    pack(observed)
+    if len(pack(observed)) > MESSAGE_LIMIT // 8:
+        raise NotPlain("what came back is far too large")
     return observed
 
 
@@ -137,11 +147,15 @@ def _limit_resources() -> None:
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_LIMIT, OUTPUT_LIMIT))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")  # where memory runs out, Linux ends this process rather than the notebook's
 
 
 def _redirect_output() -> int:
     """Send standard output and error to a file and leave standard input empty."""
     handle = os.open("output", os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    with contextlib.suppress(OSError):  # Windows keeps the name while the file is open
+        os.unlink("output")
     empty = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((handle, 1), (handle, 2), (empty, 0)):
         os.dup2(source, target)
@@ -174,7 +188,13 @@ class _Pair:
     """Two one-way pipes as one stream."""
 
     def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self.reader, self.writer = reader, writer
         self.read, self.write, self.flush = reader.read, writer.write, writer.flush
+
+    def close(self) -> None:
+        """Close both."""
+        self.reader.close()
+        self.writer.close()
 
 
 if __name__ == "__main__":

@@ -25,9 +25,12 @@ def close(criterion: str, observed: Any, expected: Any, what: str, rtol: float =
         atol: absolute tolerance.
     """
     try:
-        seen = np.asarray(observed, dtype=np.float64)
+        given = np.asarray(observed)
+        if given.dtype.kind not in "biuf":  # NumPy would read "1.5" as a number and drop an imaginary part
+            raise TypeError
+        seen = given.astype(np.float64)
     except (TypeError, ValueError):
-        kind = type(observed).__name__
+        kind = type(observed).__name__ if not isinstance(observed, np.ndarray) else f"an array of {observed.dtype}"
         return Finding(
             criterion, False, _("{what}: numbers were expected, yours is {kind}").format(what=what, kind=kind)
         )
@@ -48,7 +51,8 @@ def _difference(what: str, seen: np.ndarray, right: np.ndarray) -> str:
         )
     with np.errstate(invalid="ignore"):
         gap = np.abs(seen - right)
-    where = np.unravel_index(int(np.nanargmax(gap)), gap.shape)
+    gap = np.where(np.isnan(seen) == np.isnan(right), np.nan_to_num(gap, nan=0, posinf=np.inf), np.inf)
+    where = np.unravel_index(int(np.argmax(gap)), gap.shape)
     at = "" if gap.ndim == 0 else _(" at position {where}").format(where=[int(i) for i in where])
     text = _("{what}: the largest difference is {gap:.3g}{at}: expected {right:.5g}, yours is {seen:.5g}")
     return text.format(what=what, gap=float(gap[where]), at=at, right=float(right[where]), seen=float(seen[where]))

@@ -2,9 +2,13 @@
 
 import ast
 import builtins
-from collections.abc import Sequence
+import symtable
+import warnings
+from collections.abc import Iterator, Sequence
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_BUILT_IN = frozenset(dir(builtins))
+_STAR = "*"  # stands for the names that `from module import *` binds
 
 
 def find_answer(cells: Sequence[str], marker: str, entry: str) -> str | None:
@@ -12,66 +16,101 @@ def find_answer(cells: Sequence[str], marker: str, entry: str) -> str | None:
 
     Args:
         cells: source of every cell that was run, oldest first.
-        marker: the comment that heads the answer's cell; without it the last cell that defines ``entry`` counts, unless it
-            is headed as another exercise's answer.
+        marker: the comment that heads the answer's cell; without it the last cell that defines ``entry`` counts,
+            unless it is headed as another exercise's answer.
         entry: name of the function or class the learner writes.
     """
-    marked = [index for index, cell in enumerate(cells) if marker in (line.strip() for line in cell.splitlines())]
-    other = [index for index, cell in enumerate(cells) if "# exercise: " not in cell and entry in _names(cell)]
+    plain = [_without_magics(cell) for cell in cells]
+    marked = [index for index, cell in enumerate(plain) if marker in (line.strip() for line in cell.splitlines())]
+    other = [index for index, cell in enumerate(plain) if "# exercise: " not in cell and entry in _names(cell)]
     if not marked and not other:
         return None
     index = marked[-1] if marked else other[-1]
-    return "\n".join([*_needed(cells[:index], cells[index]), cells[index]])
+    return "\n".join([*_needed(plain[:index] + plain[index + 1 :], plain[index]), plain[index]])
 
 
-def _needed(earlier: Sequence[str], answer: str) -> list[str]:
-    """Statements of earlier cells that bind names which the answer uses and does not bind, in their order."""
-    available: dict[str, tuple[int, ast.stmt]] = {}
-    order = 0
-    for cell in earlier:
-        for statement in _parse(cell):
-            order += 1
-            for name in _bound(statement):
-                available[name] = (order, statement)
-    taken: dict[int, ast.stmt] = {}
-    wanted = _free(_parse(answer))
+def _needed(others: Sequence[str], answer: str) -> list[str]:
+    """Statements of other cells that bind names which the answer uses and does not bind, in the order they ran.
+
+    A statement sees what was bound before it ran; the body of a function sees what is bound last, as in the notebook.
+    """
+    statements = [statement for cell in others for statement in _parse(cell)]
+    places: dict[str, list[int]] = {}
+    for place, statement in enumerate(statements):
+        for name in _bound([statement]):
+            places.setdefault(name, []).append(place)
+    own = _parse(answer)
+    wanted = [(name, len(statements)) for name in _read(own) - _bound(own) | {_STAR}]
+    taken: set[int] = set()
     while wanted:
-        name = wanted.pop()
-        if name in available and available[name][0] not in taken:
-            position, statement = available[name]
-            taken[position] = statement
-            wanted |= _free([statement])
-    return [ast.unparse(taken[position]) for position in sorted(taken)]
+        name, before = wanted.pop()
+        earlier = [place for place in places.get(name, []) if place < before]
+        for place in earlier if name == _STAR else earlier[-1:]:
+            if place not in taken:
+                taken.add(place)
+                wanted += [(other, _sees(statements, place)) for other in _read([statements[place]])]
+    return [ast.unparse(statements[place]) for place in sorted(taken)]
+
+
+def _sees(statements: Sequence[ast.stmt], place: int) -> int:
+    return len(statements) if isinstance(statements[place], _DEFINITIONS) else place
 
 
 def _parse(cell: str) -> list[ast.stmt]:
     try:
-        return ast.parse(cell).body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as one about a backslash: the notebook has given it already
+            return ast.parse(cell).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
+
+
+def _without_magics(cell: str) -> str:
+    """A cell without IPython's magic commands, which mean nothing outside the notebook; line numbers stay."""
+    lines = cell.split("\n")
+    for statement in _parse(cell):
+        call = statement.value if isinstance(statement, (ast.Expr, ast.Assign)) else None
+        if not isinstance(call, ast.Call) or not ast.unparse(call.func).startswith("get_ipython()."):
+            continue
+        if ast.unparse(call.func).endswith(".run_cell_magic") and isinstance(call.args[-1], ast.Constant):
+            return "\n" + str(call.args[-1].value)
+        for number in range(statement.lineno - 1, statement.end_lineno or statement.lineno):
+            lines[number] = ""
+    return "\n".join(lines)
 
 
 def _names(cell: str) -> set[str]:
     return {statement.name for statement in _parse(cell) if isinstance(statement, _DEFINITIONS)}
 
 
-def _bound(statement: ast.stmt) -> set[str]:
-    """Names that a top-level statement binds."""
-    if isinstance(statement, _DEFINITIONS):
-        return {statement.name}
-    if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        return {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
-    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+def _bound(statements: Sequence[ast.stmt]) -> set[str]:
+    """Names that top-level statements bind."""
+    table = _table(statements)
+    names = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    imports = [node for statement in statements for node in ast.walk(statement) if isinstance(node, ast.ImportFrom)]
+    return names | {_STAR for node in imports for alias in node.names if alias.name == _STAR}
 
 
-def _free(statements: Sequence[ast.stmt]) -> set[str]:
-    """Names that statements read without binding them at their top level (function-local names may be among them)."""
-    bound = set().union(*(_bound(statement) for statement in statements)) if statements else set()
-    read = {
-        node.id
-        for statement in statements
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+def _read(statements: Sequence[ast.stmt]) -> set[str]:
+    """Global names that top-level statements read, themselves or in the functions they define."""
+    changed = {
+        node.target.id
+        for node in statements
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)  # x += 1 reads x
     }
-    local = {node.arg for statement in statements for node in ast.walk(statement) if isinstance(node, ast.arg)}
-    return read - bound - local - set(dir(builtins))
+    return (changed | set(_global_names(_table(statements)))) - _BUILT_IN
+
+
+def _table(statements: Sequence[ast.stmt]) -> symtable.SymbolTable:
+    try:
+        return symtable.symtable(ast.unparse(ast.Module([*statements], [])), "<answer>", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return symtable.symtable("", "<answer>", "exec")
+
+
+def _global_names(table: symtable.SymbolTable) -> Iterator[str]:
+    for symbol in table.get_symbols():
+        if symbol.is_referenced() and symbol.is_global():
+            yield symbol.get_name()
+    for inner in table.get_children():
+        yield from _global_names(inner)

@@ -33,9 +33,11 @@ def _child(connection: socket.socket, framework: str, folder: str) -> None:
     os.setsid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    stream = connection.makefile("rwb")
+    connection.close()  # the stream keeps it open until it is closed itself
     try:
         with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-            serve(connection.makefile("rwb"), framework, folder)  # type: ignore[arg-type]
+            serve(stream, framework, folder)  # type: ignore[arg-type]
     finally:
         os._exit(0)
 

@@ -7,6 +7,7 @@ In both cases one child is kept waiting, so that a check seldom waits for a star
 import atexit
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -44,11 +45,19 @@ class Run:
 @dataclass
 class _Child:
     stream: BinaryIO
-    kill: Callable[[], None]
+    kill: Callable[[], None]  # end its processes; whoever waits for an answer then stops waiting
+    close: Callable[[], None]  # give back what it held, once it is killed
     ready: bool = False
 
+    def end(self) -> None:
+        """End its processes and give back what it held."""
+        self.kill()
+        with contextlib.suppress(OSError):  # unsent words to a process that is gone
+            self.stream.close()
+        self.close()
+
     def ask(self, message: Any, limit: float) -> Any:
-        """Send a message and wait for the answer; the child is killed after the limit. Raises EOFError or TimeoutError."""
+        """Send a message and wait for the answer; kill the child after the limit. Raises EOFError or TimeoutError."""
         expired = threading.Event()
 
         def stop() -> None:
@@ -77,7 +86,7 @@ class Runner:
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._spare: _Child | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: str | None = None
         self._lock = threading.Lock()
         atexit.register(self.close)
 
@@ -100,20 +109,23 @@ class Runner:
         with self._lock:
             runs: list[Run] = []
             child: _Child | None = None
-            for source in sources:
-                child = child if child is not None and not alone else self._open(exercise_id, cases)
-                runs.append(self._run_one(child, source, time_limit))
-                if alone or runs[-1].state in ("timeout", "crashed"):
-                    child.kill()
-                    child = None
-            if child is not None:
-                child.kill()
+            try:
+                for source in sources:
+                    if child is None:
+                        child = self._open(exercise_id, cases, time_limit)
+                    runs.append(self._run_one(child, source, len(cases), time_limit))
+                    if alone or runs[-1].state in ("timeout", "crashed"):
+                        child.end()
+                        child = None
+            finally:  # also when the learner interrupts the notebook
+                if child is not None:
+                    child.end()
             return runs
 
     def close(self) -> None:
         """End every process and remove what they left."""
         if self._spare is not None:
-            self._spare.kill()
+            self._spare.end()
             self._spare = None
         if self._control is not None:
             self._control.close()
@@ -123,24 +135,36 @@ class Runner:
             self._server.wait()
             self._server = None
         if self._folder is not None:
-            self._folder.cleanup()
+            shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _run_one(self, child: _Child, source: str, time_limit: float) -> Run:
+    def _run_one(self, child: _Child, source: str, cases: int, time_limit: float) -> Run:
         try:
-            outcome = child.ask(source, time_limit)
+            return _as_run(child.ask(source, time_limit), cases)
         except TimeoutError:
             return Run("timeout")
-        except EOFError:
+        except (EOFError, ValueError):
             return Run("crashed")
-        if "error" in outcome:
-            return Run("stopped", error=outcome["error"], output=outcome["output"])
-        return Run("ran", observations=outcome["observations"], output=outcome["output"])
 
-    def _open(self, exercise_id: str, cases: list[Case]) -> _Child:
-        child, self._spare = self._spare or self._start_child(), None
-        self._await_ready(child)
-        send(child.stream, {"exercise": exercise_id, "framework": self.framework, "cases": [c.inputs for c in cases]})
+    def _open(self, exercise_id: str, cases: list[Case], time_limit: float) -> _Child:
+        inputs = [case.inputs for case in cases]
+        job = {"exercise": exercise_id, "framework": self.framework, "cases": inputs, "time_limit": time_limit}
+        try:
+            return self._hand_over(job)
+        except (CourseError, OSError):  # the child that waited, or the server, has been ended by somebody: start anew
+            self.close()
+            return self._hand_over(job)
+
+    def _hand_over(self, job: dict[str, Plain]) -> _Child:
+        child, self._spare = self._spare, None
+        try:
+            child = child or self._start_child()
+            self._await_ready(child)
+            send(child.stream, job)
+        except BaseException:
+            if child is not None:
+                child.end()
+            raise
         self._spare = self._start_child()
         return child
 
@@ -165,13 +189,23 @@ class Runner:
             self._start_server()
         assert self._control is not None
         ours, theirs = socket.socketpair()
-        with theirs:
-            socket.send_fds(self._control, [b"+"], [theirs.fileno()])
-        pid = int.from_bytes(self._control.recv(8), "big")
+        try:
+            with theirs:
+                socket.send_fds(self._control, [b"+"], [theirs.fileno()])
+            pid = int.from_bytes(self._control.recv(8), "big")
+        except OSError:
+            pid = 0
         if pid == 0:
+            ours.close()
             self.close()
             raise CourseError(f"the process that checks {self.framework} answers did not start; run tl-course doctor")
-        return _Child(ours.makefile("rwb"), lambda: _kill_group(pid))
+
+        def kill() -> None:
+            _kill_group(pid)
+            with contextlib.suppress(OSError):
+                ours.shutdown(socket.SHUT_RDWR)  # should a process that left the group hold the other end
+
+        return _Child(ours.makefile("rwb"), kill, ours.close)  # type: ignore[arg-type]
 
     def _start_server(self) -> None:
         ours, theirs = socket.socketpair()
@@ -188,22 +222,59 @@ class Runner:
 
     def _spawn_child(self) -> _Child:
         process = subprocess.Popen(
-            self._command("child"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            self._command("child"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         assert process.stdin is not None and process.stdout is not None
-        return _Child(_Both(process.stdout, process.stdin), process.kill)  # type: ignore[arg-type]
+        kill = process.kill if sys.platform == "win32" else lambda: _kill_group(process.pid)
+        return _Child(_Both(process.stdout, process.stdin), kill, lambda: _wait(process))  # type: ignore[arg-type]
 
     def _command(self, module: str) -> list[str]:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="tl_course_check_", ignore_cleanup_errors=True)
-        return [sys.executable, "-P", "-m", f"tl_course.exercises.engine.{module}", self.framework, self._folder.name]
+            self._folder = tempfile.mkdtemp(prefix="tl_course_check_")
+        return [sys.executable, "-P", "-m", f"tl_course.exercises.engine.{module}", self.framework, self._folder]
 
 
 class _Both:
     """A process's standard output and input as one stream."""
 
     def __init__(self, reader: Any, writer: Any) -> None:
+        self.reader, self.writer = reader, writer
         self.read, self.write, self.flush = reader.read, writer.write, writer.flush
+
+    def close(self) -> None:
+        """Close both."""
+        self.reader.close()
+        self.writer.close()
+
+
+def _as_run(outcome: Any, cases: int) -> Run:
+    """What a child answered. Raises ValueError for what none of ours says: the learner's code may have written it."""
+    fields = outcome if isinstance(outcome, dict) else {}
+    output, error, observations = fields.get("output"), fields.get("error"), fields.get("observations")
+    if isinstance(output, str) and _is_error(error):
+        return Run("stopped", error=error, output=output)
+    complete = isinstance(observations, list) and len(observations) == cases
+    if isinstance(output, str) and complete and all(map(_is_observation, observations)):
+        return Run("ran", observations=observations, output=output)
+    raise ValueError("not the outcome of a run")
+
+
+def _is_observation(item: Any) -> bool:
+    return isinstance(item, dict) and (_is_error(item.get("error")) or isinstance(item.get("value"), dict))
+
+
+def _is_error(item: Any) -> bool:
+    kinds = {"type": str, "message": str, "line": (int, type(None)), "where": str}
+    return isinstance(item, dict) and all(isinstance(item.get(name, ...), kind) for name, kind in kinds.items())
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(START_LIMIT)
 
 
 def _kill_group(pid: int) -> None:

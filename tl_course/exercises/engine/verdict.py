@@ -84,16 +84,18 @@ def judge(exercise: Exercise, cases: list[Case], run: Run) -> tuple[list[Line], 
         for finding in _judge_case(exercise, case, observation):
             findings[finding.criterion].append(finding)
     holding = {name for name, found in findings.items() if found and all(finding.passed for finding in found)}
-    return [_line(exercise, name, findings[name], holding) for name in exercise.criteria], problem
+    counting = set(holding)
+    while without := {name for name in counting if not counting.issuperset(exercise.criteria[name].needs)}:
+        counting -= without  # and then what needs these
+    return [_line(exercise, name, findings[name], holding, counting) for name in exercise.criteria], problem
 
 
-def _line(exercise: Exercise, name: str, findings: list[Finding], holding: set[str]) -> Line:
+def _line(exercise: Exercise, name: str, findings: list[Finding], holding: set[str], counting: set[str]) -> Line:
     criterion = exercise.criteria[name]
     message = next((finding.message for finding in findings if not finding.passed), "")
-    if name in holding and not holding.issuperset(criterion.needs):
+    if name in holding - counting:
         message = _("counts only once the answer is right otherwise")
-    passed = name in holding and holding.issuperset(criterion.needs)
-    return Line(name, criterion.text, passed, message, criterion.weight)
+    return Line(name, criterion.text, name in counting, message, criterion.weight)
 
 
 def score(lines: list[Line]) -> float:
