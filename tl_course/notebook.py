@@ -65,7 +65,10 @@ def check(exercise_id: str, framework: str | None = None, seed: int | None = Non
     frameworks = [framework] if framework else list(exercise.variants)
     sources = {name: _answer(exercise, name) for name in frameworks}
     if not any(sources.values()):
-        return Verdict(exercise_id, " / ".join(frameworks), 0.0, answered=False, points=exercise.points)
+        heads = _(" or ").join(f"`{marker(exercise_id, name)}`" for name in frameworks)
+        problem = _("first run the cell with your answer, the one headed {heads}").format(heads=heads)
+        name = " / ".join(frameworks)
+        return Verdict(exercise_id, name, 0.0, problem=problem, answered=False, points=exercise.points)
     drawn = PUBLIC_SEED if seed is None else seed
     verdicts = {name: check_source(exercise_id, name, source, drawn) for name, source in sources.items() if source}
     if seed is None:
@@ -119,7 +122,9 @@ def reset(exercise_id: str, framework: str | None = None) -> Shown:
     name = framework or next(iter(exercise.variants))
     code = f"{marker(exercise_id, name)}\n{stub(exercise.variant(name)).strip()}"
     _shell().set_next_input(code)
-    text = _("The starting code is in the new cell below. Copy it over your answer's cell to start again; nothing was removed.")
+    text = _(
+        "The starting code is in the new cell below. Copy it over your answer's cell to start again; nothing was removed."
+    )
     return Shown(text, box(html.escape(text)))
 
 
@@ -171,7 +176,9 @@ def _answer(exercise: Exercise, framework: str) -> str | None:
 def _shell() -> Any:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None:
-        raise CourseError(_("this works in a notebook; for a file use `tl-course check FILE --exercise ID --framework F`"))
+        raise CourseError(
+            _("this works in a notebook; for a file use `tl-course check FILE --exercise ID --framework F`")
+        )
     return shell
 
 

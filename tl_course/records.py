@@ -31,7 +31,7 @@ def home() -> Path:
     import platformdirs
 
     chosen = os.environ.get("TL_COURSE_HOME")
-    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("tl_course", appauthor=False))
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("tl_course", appauthor=False))
 
 
 def record_attempt(verdict: "Verdict", source: str) -> None:
@@ -48,7 +48,7 @@ def record_attempt(verdict: "Verdict", source: str) -> None:
         score=verdict.score,
         seconds=verdict.seconds,
         diagnosis=verdict.diagnosis,
-        source=source,
+        source=source.encode(errors="replace").decode(),  # SQLite takes no lone surrogates
     )
 
 
