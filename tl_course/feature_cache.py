@@ -53,6 +53,7 @@ def cached_features(
     inputs: np.ndarray | Sequence[str],
     batch_size: int = 64,
     progress: bool = False,
+    directory: Path | None = None,
 ) -> CachedFeatures:
     """Features of a frozen model, from disk when the same model has seen the same inputs before.
 
@@ -65,9 +66,10 @@ def cached_features(
         inputs: images (N, H, W, C) float32 in [0, 1], or strings for a text model.
         batch_size: inputs per forward pass.
         progress: show a progress bar while computing.
+        directory: where to keep the file; default `folder()`.
     """
     start = time.perf_counter()
-    path = folder() / f"{fingerprint(model, inputs)}.npz"
+    path = (folder() if directory is None else directory) / f"{fingerprint(model, inputs)}.npz"
     stored = _read(path, len(inputs))
     if stored is not None:
         features, compute_seconds = stored
@@ -125,7 +127,7 @@ def _add_any(digest: "hashlib._Hash", value: Any) -> None:
             digest.update(str(key).encode())
             _add_any(digest, item)
     else:
-        _add_array(digest, value)
+        _add_array(digest, value.detach().cpu() if hasattr(value, "detach") else value)
 
 
 def _add_weights(digest: "hashlib._Hash", model: Any) -> None:
