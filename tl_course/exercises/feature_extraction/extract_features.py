@@ -1,0 +1,393 @@
+"""Run a frozen backbone over all images and keep its features."""
+
+import numpy as np
+
+from tl_course.exercises.engine.compare import close, holds
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.plain import as_array
+from tl_course.i18n import _
+
+PYTORCH = '''
+import numpy as np
+import torch
+from torch import nn
+
+
+def extract_features(backbone: nn.Module, images: torch.Tensor, batch_size: int) -> np.ndarray:
+    """Run a backbone over all images, batch by batch, and collect its features.
+
+    Args:
+        backbone: takes images (n, 3, H, W) and returns features (n, D). Its weights, BatchNorm statistics and
+            training flag are afterwards what they were before.
+        images: float32, shape (N, 3, H, W), N at least 1.
+        batch_size: how many images the backbone sees at once; the last batch may be smaller.
+
+    Returns:
+        The features in inference mode, in the order of the images: NumPy, float32, shape (N, D).
+    """
+    was_training = backbone.training
+    backbone.eval()
+    with torch.no_grad():
+        features = [backbone(batch) for batch in images.split(batch_size)]  # each (n, D)
+    backbone.train(was_training)
+    return torch.cat(features).numpy()
+'''
+
+PYTORCH_LOADER = """
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+
+@torch.inference_mode()
+def extract_features(backbone, images, batch_size):
+    flags = {module: module.training for module in backbone.modules()}
+    backbone.train(False)
+    rows = []
+    for (batch,) in DataLoader(TensorDataset(images), batch_size=batch_size, shuffle=False):
+        rows.extend(backbone(batch).tolist())
+    for module, flag in flags.items():
+        module.training = flag
+    return torch.tensor(rows).numpy()
+"""
+
+PYTORCH_COPY = """
+import copy
+
+import numpy as np
+import torch
+
+
+def extract_features(backbone, images, batch_size):
+    frozen = copy.deepcopy(backbone).eval().requires_grad_(False)
+    result = None
+    for start in range(0, len(images), batch_size):
+        stop = min(start + batch_size, len(images))
+        features = frozen(images[start:stop])
+        if result is None:
+            result = np.zeros((len(images), features.shape[1]), dtype=np.float32)
+        result[start:stop] = features
+    return result
+"""
+
+KERAS = '''
+import keras
+import numpy as np
+from keras import ops
+
+
+def extract_features(backbone: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
+    """Run a backbone over all images, batch by batch, and collect its features.
+
+    Args:
+        backbone: takes images (n, H, W, 3) and returns features (n, D). Its weights, BatchNorm statistics and
+            trainable flag are afterwards what they were before.
+        images: float32, shape (N, H, W, 3), N at least 1.
+        batch_size: how many images the backbone sees at once; the last batch may be smaller.
+
+    Returns:
+        The features in inference mode, in the order of the images: NumPy, float32, shape (N, D).
+    """
+    batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
+    features = [backbone(batch, training=False) for batch in batches]  # each (n, D)
+    return ops.convert_to_numpy(ops.concatenate(features))
+'''
+
+KERAS_PREDICT = """
+def extract_features(backbone, images, batch_size):
+    return backbone.predict(images, batch_size=batch_size, verbose=0)
+"""
+
+KERAS_TF_DATA = """
+import numpy as np
+import tensorflow as tf
+
+
+def extract_features(backbone, images, batch_size):
+    rows = []
+    for batch in tf.data.Dataset.from_tensor_slices(images).batch(batch_size):
+        rows.extend(np.asarray(backbone.predict_on_batch(batch)))
+    return np.stack(rows)
+"""
+
+TRAINING_MODE = _("the backbone ran in training mode: an image's features then depend on chance and on its neighbours")
+TRACKED = _("every step was recorded for a backward pass that never comes, which costs memory for nothing")
+NEITHER = _("cutting the result off from the graph comes too late: it ran in training mode and every step was recorded")
+DROPS_LAST = _("only full batches were run: what does not fill the last one is missing")
+SHUFFLED = _("the features come in another order than the images, so they no longer belong to the labels")
+LEFT_IN_EVAL = _(
+    "the backbone was in training mode before and is in evaluation mode afterwards: the caller did not ask for that"
+)
+LEFT_IN_TRAIN = _("the backbone is put into training mode at the end, whichever mode it was in before")
+ALL_AT_ONCE = _("all images went through the backbone at once: with real images that is how memory runs out")
+ONE_AT_A_TIME = _("the backbone saw one image at a time, so it ran far more often than it had to")
+LAST_ONLY = _("each batch replaces the one before, so only the last one's features come back")
+LEFT_FROZEN = _("the backbone's parameters are left frozen: the caller could not fine-tune it afterwards")
+TENSOR = _("the values are right, but what comes back is the framework's tensor and not a NumPy array")
+DOUBLE = _("the values are right but in double precision, twice the memory for nothing gained")
+
+EPSILON = 1e-5
+
+
+def backbone_weights(rng: np.random.Generator, channels: int = 3, features: int = 4) -> dict[str, np.ndarray]:
+    """Weights of the tiny backbone: a 1 x 1 convolution and a BatchNorm whose statistics are not the batch's."""
+    drawn = {
+        "kernel": rng.normal(size=(channels, features)),
+        "gamma": rng.uniform(0.5, 1.5, size=features),
+        "beta": rng.uniform(0.2, 0.8, size=features),
+        "mean": rng.normal(size=features),
+        "variance": rng.uniform(0.5, 2, size=features),
+    }
+    return {name: value.astype(np.float32) for name, value in drawn.items()}
+
+
+def backbone_features(weights: dict[str, np.ndarray], images: np.ndarray) -> np.ndarray:
+    """What the tiny backbone returns in inference mode for images (N, H, W, C): (N, D), in float64."""
+    weights = {name: value.astype(np.float64) for name, value in weights.items()}
+    scale = weights["gamma"] / np.sqrt(weights["variance"] + EPSILON)
+    activations = (images @ weights["kernel"] - weights["mean"]) * scale + weights["beta"]
+    return np.maximum(activations, 0).mean(axis=(1, 2))
+
+
+def torch_backbone(weights: dict[str, np.ndarray], dropout: float = 0.0):
+    """The tiny backbone in PyTorch: convolution, BatchNorm, ReLU, Dropout, global average pooling."""
+    import torch
+    from torch import nn
+
+    channels, features = weights["kernel"].shape
+    convolution, norm = nn.Conv2d(channels, features, 1, bias=False), nn.BatchNorm2d(features, eps=EPSILON)
+    given = {name: torch.from_numpy(value) for name, value in weights.items()}
+    convolution.load_state_dict({"weight": given["kernel"].T[:, :, None, None]})
+    statistics = {"running_mean": given["mean"], "running_var": given["variance"]}
+    norm.load_state_dict({"weight": given["gamma"], "bias": given["beta"], **statistics}, strict=False)
+    return nn.Sequential(convolution, norm, nn.ReLU(), nn.Dropout(dropout), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def keras_backbone(weights: dict[str, np.ndarray], dropout: float = 0.0):
+    """The tiny backbone in Keras, with the same layers."""
+    import keras
+    from keras import layers
+
+    channels, features = weights["kernel"].shape
+    images = keras.Input((None, None, channels))
+    norm = layers.BatchNormalization(epsilon=EPSILON)
+    hidden = layers.ReLU()(norm(layers.Conv2D(features, 1, use_bias=False)(images)))
+    backbone = keras.Model(images, layers.GlobalAveragePooling2D()(layers.Dropout(dropout)(hidden)))
+    kernel = weights["kernel"][None, None]
+    backbone.set_weights([kernel, *(weights[name] for name in ("gamma", "beta", "mean", "variance"))])
+    return backbone
+
+
+def cases(rng: np.random.Generator) -> list[Case]:
+    """A backbone in training mode and one in evaluation mode; the last batch is smaller than the others."""
+    found = []
+    for name, count, batch_size, training in (("training", 7, 3, True), ("evaluation", 9, 4, False)):
+        images = rng.normal(size=(count, 2, 5, 3)).astype(np.float32)
+        inputs = {"images": images, "weights": backbone_weights(rng), "batch_size": batch_size, "training": training}
+        found.append(Case(name, inputs, ("value", "batches", "untouched", "array")))
+    return found
+
+
+def judge(case: Case, observed: dict[str, np.ndarray]) -> list[Finding]:
+    """Compare with the features calculated from the weights, and the backbone afterwards with what it was."""
+    inputs = case.inputs
+    right = backbone_features(inputs["weights"], inputs["images"])
+    limit = inputs["batch_size"]
+    passes = -(-len(inputs["images"]) // limit)
+    ran, largest = int(observed["passes"]), int(observed["largest"])
+    ways = _("batch_size {limit}, {count} images: the backbone ran {ran} times, on up to {largest} images")
+    kind = _("a NumPy array of float32 was expected, yours is {kind} of {dtype}")
+    recorded = _("the backbone's steps were recorded for gradients")
+    array = observed["kind"] == "ndarray" and observed["dtype"] == "float32"
+    return [
+        close("value", observed["features"], right, _("the features")),
+        holds(
+            "batches",
+            largest <= limit and ran == passes,
+            ways.format(limit=limit, count=len(inputs["images"]), ran=ran, largest=largest),
+        ),
+        holds(
+            "untouched", not observed["changed"], _("afterwards these differ: {what}").format(what=observed["changed"])
+        ),
+        holds("array", array, kind.format(kind=observed["kind"], dtype=observed["dtype"])),
+        holds("array", not observed["recorded"], recorded),
+    ]
+
+
+def _observed(result, passes: dict[str, int], recorded: bool, before: dict, after: dict) -> dict:
+    """What both probes report."""
+    features = as_array(result)
+    changed = [name for name in before if not np.array_equal(before[name], after[name])]
+    seen = {"features": features, "kind": type(result).__name__, "dtype": str(features.dtype)}
+    return {**seen, **passes, "recorded": recorded, "changed": ", ".join(changed)}
+
+
+def probe_pytorch(candidate, inputs):
+    """Extract features, and watch what the backbone gets and what becomes of it."""
+    import torch
+
+    backbone = torch_backbone(inputs["weights"], dropout=0.5).train(inputs["training"])
+    sizes, recorded = [], []
+    backbone.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+    backbone.register_forward_hook(lambda module, args, output: recorded.append(output.requires_grad))
+
+    def state():
+        return {
+            "weights": as_array(torch.cat([p.flatten() for p in backbone.parameters()])),
+            "BatchNorm statistics": as_array(torch.cat([b.float().flatten() for b in backbone.buffers()])),
+            "training mode": [module.training for module in backbone.modules()],
+            "precision": [str(p.dtype) for p in backbone.parameters()],
+            "requires_grad": [p.requires_grad for p in backbone.parameters()],
+        }
+
+    before = state()
+    images = torch.from_numpy(inputs["images"].transpose(0, 3, 1, 2).copy())
+    result = candidate(backbone, images, inputs["batch_size"])
+    return _observed(result, {"passes": len(sizes), "largest": max(sizes, default=0)}, any(recorded), before, state())
+
+
+def probe_keras(candidate, inputs):
+    """Extract features, and watch what the backbone gets and what becomes of it."""
+    import keras
+    from keras import ops
+
+    inner = keras_backbone(inputs["weights"], dropout=0.5)
+
+    class Watched(keras.Model):
+        """The backbone, noting how many images it gets."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+            self.passes, self.largest = (
+                self.add_weight(name=name, dtype="int32", initializer="zeros", trainable=False)
+                for name in ("passes", "largest")
+            )
+
+        def call(self, images, training=False):
+            self.passes.assign_add(1)
+            self.largest.assign(ops.maximum(self.largest, ops.shape(images)[0]))
+            return self.inner(images, training=training)
+
+    backbone = Watched()
+    backbone.trainable = inputs["training"]
+    backbone.compile(run_eagerly=True)
+
+    def state():
+        variables = [np.concatenate([as_array(w).ravel() for w in ws]) for ws in (inner.weights[:3], inner.weights[3:])]
+        flags = [layer.trainable for layer in (backbone, *inner.layers)]
+        return {"weights": variables[0], "BatchNorm statistics": variables[1], "trainable": flags}
+
+    before = state()
+    result = candidate(backbone, inputs["images"], inputs["batch_size"])
+    passes = {"passes": int(as_array(backbone.passes)), "largest": int(as_array(backbone.largest))}
+    return _observed(result, passes, False, before, state())
+
+
+TORCH_LOOP = "[backbone(batch) for batch in images.split(batch_size)]"
+KERAS_RETURN = "ops.convert_to_numpy(ops.concatenate(features))"
+KERAS_STEPS = "range(0, len(images), batch_size)"
+FULL_ONLY = "range(0, len(images) - batch_size + 1, batch_size)"
+
+EXERCISE = Exercise(
+    id="extract-features",
+    title=_("Features of every image"),
+    lesson="03_feature_extraction",
+    minutes=12,
+    difficulty=3,
+    points=5,
+    statement=_(
+        "Write `extract_features(backbone, images, batch_size)`: the backbone's features of all N images as a NumPy "
+        "float32 array (N, D), in the order of the images. The backbone runs in inference mode, on at most "
+        "`batch_size` images at a time and no more often than needed; nothing is recorded for gradients. Afterwards "
+        "it is as it was: weights, BatchNorm statistics, mode and what is trainable. In PyTorch, its training flag "
+        "may have been on or off."
+    ),
+    hints=(
+        _(
+            "Two switches are independent: how layers such as BatchNorm and Dropout behave, and whether gradients are "
+            "recorded."
+        ),
+        _(
+            "Step through the images from 0 to N in steps of batch_size; the last slice may be shorter. Collect, then "
+            "join."
+        ),
+        _(
+            "PyTorch: remember `backbone.training`, `eval()`, loop under `torch.no_grad()`, restore with "
+            "`train(flag)`. Keras: call the backbone with `training=False` and turn each result into NumPy."
+        ),
+    ),
+    follow_ups=(
+        _("What does `eval()` change, what does `no_grad()` change, and what goes wrong when either is missing?"),
+        _(
+            "Only the BatchNorm layers of a training model were in eval mode. What does `train(True)` at the end do "
+            "to them?"
+        ),
+        _("Features can be computed once and cached. Which changes to the data or the model make the cache stale?"),
+    ),
+    criteria={
+        "value": Criterion(_("returns every image's features in order, in inference mode"), weight=2),
+        "batches": Criterion(_("gives the backbone batches of the size asked for"), needs=("value",)),
+        "untouched": Criterion(_("leaves the backbone as it was"), needs=("value",)),
+        "array": Criterion(_("returns a NumPy float32 array and records nothing for gradients"), needs=("value",)),
+    },
+    cases=cases,
+    judge=judge,
+    variants={
+        "pytorch": Variant(
+            reference=PYTORCH,
+            probe=probe_pytorch,
+            alternatives={"data loader": PYTORCH_LOADER, "copy": PYTORCH_COPY},
+            mistakes={
+                "training-mode": Mistake(TRAINING_MODE, (("    backbone.eval()\n", ""),)),
+                "neither-switch": Mistake(
+                    NEITHER,
+                    (
+                        ("    backbone.eval()\n", ""),
+                        ("torch.no_grad()", "torch.enable_grad()"),
+                        (".numpy", ".detach().numpy"),
+                    ),
+                ),
+                "recorded": Mistake(
+                    TRACKED, (("torch.no_grad()", "torch.enable_grad()"), (".numpy", ".detach().numpy"))
+                ),
+                "drops-last": Mistake(
+                    DROPS_LAST, (("images.split(", "images[: len(images) // batch_size * batch_size].split("),)
+                ),
+                "shuffled": Mistake(SHUFFLED, (("images.split", "images[torch.randperm(len(images))].split"),)),
+                "left-in-eval": Mistake(LEFT_IN_EVAL, (("    backbone.train(was_training)\n", ""),)),
+                "left-in-train": Mistake(LEFT_IN_TRAIN, (("train(was_training)", "train()"),)),
+                "all-at-once": Mistake(ALL_AT_ONCE, ((TORCH_LOOP, "[backbone(images)]"),)),
+                "one-at-a-time": Mistake(ONE_AT_A_TIME, (("split(batch_size)", "split(1)"),)),
+                "last-only": Mistake(LAST_ONLY, (("torch.cat(features)", "features[-1]"),)),
+                "left-frozen": Mistake(LEFT_FROZEN, (("backbone.eval()", "backbone.eval().requires_grad_(False)"),)),
+                "tensor": Mistake(TENSOR, ((".numpy()", ""),)),
+                "double-precision": Mistake(DOUBLE, ((".numpy()", ".double().numpy()"),)),
+            },
+        ),
+        "keras": Variant(
+            reference=KERAS,
+            probe=probe_keras,
+            alternatives={"predict": KERAS_PREDICT, "tf.data": KERAS_TF_DATA},
+            mistakes={
+                "training-mode": Mistake(TRAINING_MODE, (("training=False", "training=True"),)),
+                "drops-last": Mistake(DROPS_LAST, ((KERAS_STEPS, FULL_ONLY),)),
+                "shuffled": Mistake(
+                    SHUFFLED, (("    batches =", "    images = np.random.permutation(images)\n    batches ="),)
+                ),
+                "all-at-once": Mistake(ALL_AT_ONCE, ((KERAS_STEPS, "[0]"), ("start + batch_size", "len(images)"))),
+                "one-at-a-time": Mistake(
+                    ONE_AT_A_TIME, ((KERAS_STEPS, "range(len(images))"), ("start + batch_size", "start + 1"))
+                ),
+                "last-only": Mistake(LAST_ONLY, (("ops.concatenate(features)", "features[-1]"),)),
+                "left-frozen": Mistake(
+                    LEFT_FROZEN, (("    batches =", "    backbone.trainable = False\n    batches ="),)
+                ),
+                "tensor": Mistake(TENSOR, ((KERAS_RETURN, "ops.concatenate(features)"),)),
+                "double-precision": Mistake(DOUBLE, ((KERAS_RETURN, f'{KERAS_RETURN}.astype("float64")'),)),
+            },
+            equivalent={
+                "features = [backbone(batch) for batch in batches]": "a model called by itself runs in inference mode"
+            },
+        ),
+    },
+)

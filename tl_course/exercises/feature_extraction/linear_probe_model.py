@@ -1,0 +1,390 @@
+"""A linear probe as a model: a frozen backbone and a new linear head."""
+
+import numpy as np
+
+from tl_course.exercises.engine.compare import close, holds
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.plain import as_array
+from tl_course.exercises.feature_extraction.extract_features import (
+    backbone_features,
+    backbone_weights,
+    keras_backbone,
+    torch_backbone,
+)
+from tl_course.i18n import _
+
+PYTORCH = '''
+import torch
+from torch import nn
+
+
+class LinearProbe(nn.Module):
+    """A frozen backbone with a new linear head, the only part that learns.
+
+    Args:
+        backbone: takes images (N, 3, H, W) and returns features (N, feature_dim).
+        feature_dim: width of the backbone's features.
+        num_classes: number of classes of the target task.
+    """
+
+    def __init__(self, backbone: nn.Module, feature_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone.requires_grad_(False)
+        self.head = nn.Linear(feature_dim, num_classes)
+
+    def train(self, mode: bool = True) -> "LinearProbe":
+        """Switch training mode on or off, as `model.train()` and `model.eval()` ask for it."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of shape (N, num_classes) for images of shape (N, 3, H, W)."""
+        return self.head(self.backbone(images))
+'''
+
+PYTORCH_SEQUENTIAL = """
+from torch import nn
+
+
+class Frozen(nn.Module):
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+        for parameter in module.parameters():
+            parameter.requires_grad = False
+
+    def forward(self, x):
+        self.module.eval()
+        return self.module(x)
+
+
+def LinearProbe(backbone, feature_dim, num_classes):
+    return nn.Sequential(Frozen(backbone), nn.Linear(feature_dim, num_classes))
+"""
+
+PYTORCH_COPY = """
+import copy
+
+import torch
+from torch import nn
+
+
+class LinearProbe(nn.Module):
+    def __init__(self, backbone, feature_dim, num_classes):
+        super().__init__()
+        self.body = copy.deepcopy(backbone)
+        self.classifier = nn.LazyLinear(num_classes)
+        self.classifier(torch.zeros(1, feature_dim))
+        for parameter in self.body.parameters():
+            parameter.requires_grad_(False)
+
+    def train(self, mode=True):
+        super().train(mode)
+        for module in self.body.modules():
+            module.training = False
+        return self
+
+    def forward(self, images):
+        with torch.no_grad():
+            features = self.body(images)
+        return self.classifier(features)
+"""
+
+KERAS = '''
+import keras
+from keras import layers
+
+
+class LinearProbe(keras.Model):
+    """A frozen backbone with a new linear head, the only part that learns.
+
+    Args:
+        backbone: takes images (N, H, W, 3) and returns features (N, D).
+        num_classes: number of classes of the target task.
+    """
+
+    def __init__(self, backbone: keras.Model, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.backbone.trainable = False
+        self.head = layers.Dense(num_classes)
+
+    def call(self, images):
+        """Logits of shape (N, num_classes) for images of shape (N, H, W, 3)."""
+        return self.head(self.backbone(images, training=False))
+'''
+
+KERAS_FUNCTIONAL = """
+import keras
+from keras import layers
+
+
+def LinearProbe(backbone, num_classes):
+    backbone.trainable = False
+    images = keras.Input(backbone.input_shape[1:])
+    features = backbone(images, training=False)
+    return keras.Model(images, layers.Dense(num_classes, name="head")(features))
+"""
+
+KERAS_SEQUENTIAL = """
+import keras
+
+
+def LinearProbe(backbone, num_classes):
+    for layer in backbone.layers:
+        layer.trainable = False
+    return keras.Sequential([backbone, keras.layers.Dense(num_classes, activation="linear")])
+"""
+
+NOT_FROZEN = _("the backbone's parameters still learn: this is fine-tuning of everything, not a linear probe")
+STATISTICS_MOVE = _(
+    "no parameter of the backbone learns, yet it changes: some layers keep numbers that are updated in training mode, "
+    "without any gradient"
+)
+SOFTMAX = _("these are probabilities, not logits: a loss that expects logits would turn them into probabilities again")
+LOG_SOFTMAX = _(
+    "these are log-probabilities: cross-entropy would not notice, but they are not the head's output as it is"
+)
+HEAD_FROZEN = _("the head is frozen together with the backbone, so nothing is left that could learn")
+SOURCE_CLASSES = _("the head has as many outputs as ImageNet has classes, not as many as the target task")
+ONLY_DETACHED = _("no gradient reaches the backbone, but its parameters still count as trainable")
+HIDDEN_LAYER = _("the head has a hidden layer: it may do better, but it no longer measures how linear the features are")
+NO_BIAS = _("the head has no bias, so it cannot shift a class's logit")
+CLIPPED = _("negative logits are cut off: what comes back should be the linear layer's output as it is")
+NEVER_TRAINS = _("the whole model stays in evaluation mode, so layers of a head such as Dropout would never be active")
+BATCHNORM_ONLY = _(
+    "BatchNorm is kept in inference mode, but it is not the only layer of a backbone that behaves differently in "
+    "training"
+)
+WRONG_CALL = _("the backbone is asked to behave as in training, even when the model makes predictions")
+
+
+def cases(rng: np.random.Generator) -> list[Case]:
+    """A task with several classes and one with two; images whose statistics are not the backbone's."""
+    found = []
+    for name, features, num_classes in (("several classes", 4, int(rng.integers(5, 8))), ("two classes", 5, 2)):
+        images = rng.normal(0.5, 2, size=(8, 3, 2, 3)).astype(np.float32)
+        weights = backbone_weights(rng, features=features)
+        labels = rng.permutation(np.arange(8) % num_classes)
+        inputs = {"images": images, "labels": labels, "weights": weights, "num_classes": num_classes}
+        found.append(Case(name, inputs, ("logits", "parameters", "frozen", "inference")))
+    return found
+
+
+def judge(case: Case, observed: dict[str, np.ndarray]) -> list[Finding]:
+    """Logits from the head's weights, the size of the head, and what moved in training."""
+    features = backbone_features(case.inputs["weights"], case.inputs["images"])
+    right = (features.shape[1] + 1) * case.inputs["num_classes"]
+    trainable, moved = int(observed["trainable"]), int(observed["moved"])
+    count = _("{trainable} parameters are trainable; a linear head alone has {right} here")
+    motion = _("{moved} parameters moved in training; a linear head alone has {right} here")
+    return [
+        _logits(observed, features),
+        holds("parameters", trainable == right, count.format(trainable=trainable, right=right)),
+        holds("frozen", moved == right, motion.format(moved=moved, right=right)),
+        holds("inference", observed["steady"], _("the same images gave different logits twice in evaluation")),
+        holds("inference", observed["statistics"] == 0, _("the backbone's BatchNorm statistics moved in training")),
+        close("inference", observed["training logits"], observed["logits"], _("the logits in training mode")),
+        holds("inference", observed["follows mode"], _("`train()` and `eval()` no longer switch the model's own mode")),
+    ]
+
+
+def _logits(observed: dict[str, np.ndarray], features: np.ndarray) -> Finding:
+    kernel, bias = observed["kernel"], observed["bias"]
+    if kernel.size and bias.size:
+        return close("logits", observed["logits"], features @ kernel + bias, _("the logits"))
+    message = _(
+        "logits of shape {shape}, and no linear layer from {inputs} features to the classes (with bias) was found"
+    )
+    return holds("logits", False, message.format(shape=observed["logits"].shape, inputs=features.shape[1]))
+
+
+def _find(arrays: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """The one array of this shape, or an empty one."""
+    found = [array for array in arrays if array.shape == shape]
+    return found[0] if len(found) == 1 else np.zeros(0)
+
+
+def _moved(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> int:
+    """How many values belong to arrays that changed."""
+    return sum(after[name].size for name in after if not np.array_equal(before[name], after[name]))
+
+
+def probe_pytorch(candidate, inputs):
+    """Build a probe, look at its logits, train it for two steps, and see what moved."""
+    import torch
+
+    features, num_classes = len(inputs["weights"]["gamma"]), inputs["num_classes"]
+    model = candidate(torch_backbone(inputs["weights"], dropout=0.5), features, num_classes)
+    images = torch.from_numpy(inputs["images"].transpose(0, 3, 1, 2).copy())
+    labels = torch.from_numpy(inputs["labels"])
+
+    def state(named):
+        return {name: as_array(value) for name, value in named()}
+
+    model.eval()
+    logits, again, modes = as_array(model(images)), as_array(model(images)), [model.training]
+    parameters, buffers = state(model.named_parameters), state(model.named_buffers)
+    model.train()
+    training_logits, modes = as_array(model(images)), [*modes, model.training]
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _step in range(2 if learning and logits.shape == (len(images), num_classes) else 0):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    return {
+        "logits": logits,
+        "training logits": training_logits,
+        "steady": np.array_equal(logits, again),
+        "follows mode": modes == [False, True],
+        "kernel": _find(list(parameters.values()), (num_classes, features)).T,
+        "bias": _find(list(parameters.values()), (num_classes,)),
+        "trainable": sum(parameter.numel() for parameter in learning),
+        "moved": _moved(parameters, state(model.named_parameters)),
+        "statistics": _moved(buffers, state(model.named_buffers)),
+    }
+
+
+def probe_keras(candidate, inputs):
+    """Build a probe, look at its logits, train it for two steps, and see what moved."""
+    import keras
+
+    features, num_classes = len(inputs["weights"]["gamma"]), inputs["num_classes"]
+    model = candidate(keras_backbone(inputs["weights"]), num_classes)
+    logits = as_array(model(inputs["images"]))
+    dropping = candidate(keras_backbone(inputs["weights"], dropout=0.5), num_classes)
+    twice = [as_array(dropping(inputs["images"])) for _call in range(2)]
+
+    def state(statistics):
+        moving = [variable.name.startswith("moving_") for variable in model.weights]
+        pairs = zip(model.weights, moving, strict=True)
+        return {variable.path: as_array(variable) for variable, is_moving in pairs if is_moving == statistics}
+
+    parameters, buffers = state(False), state(True)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=True)
+    training_logits = as_array(model(inputs["images"], training=True))
+    shape = (len(inputs["images"]), num_classes)
+    for _step in range(2 if model.trainable_weights and logits.shape == shape else 0):
+        model.train_on_batch(inputs["images"], inputs["labels"])
+    return {
+        "logits": logits,
+        "training logits": training_logits,
+        "steady": np.array_equal(*twice),
+        "follows mode": True,
+        "kernel": _find(list(parameters.values()), (features, num_classes)),
+        "bias": _find(list(parameters.values()), (num_classes,)),
+        "trainable": sum(int(np.prod(variable.shape)) for variable in model.trainable_weights),
+        "moved": _moved(parameters, state(False)),
+        "statistics": _moved(buffers, state(True)),
+    }
+
+
+TORCH_HEAD, TORCH_OUT = "nn.Linear(feature_dim, num_classes)", "self.head(self.backbone(images))"
+TORCH_ONLY_NORM = (
+    "for module in self.backbone.modules():\n            module.train(mode and not hasattr(module, 'running_mean'))"
+)
+TORCH_MLP = "nn.Sequential(nn.Linear(feature_dim, 16), nn.ReLU(), nn.Linear(16, num_classes))"
+KERAS_HEAD, KERAS_FREEZE = "layers.Dense(num_classes)", "self.backbone.trainable = False"
+KERAS_MLP = 'keras.Sequential([layers.Dense(16, activation="relu"), layers.Dense(num_classes)])'
+KERAS_BY_WEIGHT = "for weight in backbone.trainable_weights:\n            weight.trainable = False"
+
+EXERCISE = Exercise(
+    id="linear-probe-model",
+    title=_("A frozen backbone and a new head"),
+    lesson="03_feature_extraction",
+    minutes=15,
+    difficulty=3,
+    points=5,
+    statement=_(
+        "Write `LinearProbe`, a model made of a backbone and a new linear head. It returns logits, (N, num_classes). "
+        "Only the head's weights and biases are trainable and move in training. The backbone stays exactly as it is, "
+        "BatchNorm statistics included, and its BatchNorm (in PyTorch its Dropout too) behaves in training as in "
+        "evaluation, whoever calls `model.train()` (PyTorch) or `fit` (Keras)."
+    ),
+    hints=(
+        _("A backbone has two kinds of numbers: those that gradients change and those that a forward pass changes."),
+        _("Freeze the first kind where you build the model; for the second, ask which mode the backbone runs in."),
+        _(
+            "PyTorch: `requires_grad_(False)`, and a `train` that switches the model as usual and then puts the "
+            "backbone back. Keras: `trainable = False` before training, and call the backbone with `training=False`."
+        ),
+    ),
+    follow_ups=(
+        _("Why are frozen parameters alone not enough when the backbone has BatchNorm?"),
+        _("The backbone never changes. How would you train the same head ten times faster?"),
+        _(
+            "Keras: the backbone is unfrozen later. What must be called again, and what do its BatchNorm layers do "
+            "then?"
+        ),
+    ),
+    criteria={
+        "logits": Criterion(_("returns the logits of a linear layer on the backbone's features"), weight=2),
+        "parameters": Criterion(_("has the head's parameters as its only trainable ones")),
+        "frozen": Criterion(_("moves the whole head in training, and no other parameter")),
+        "inference": Criterion(_("keeps the backbone, and only the backbone, in inference mode"), needs=("logits",)),
+    },
+    cases=cases,
+    judge=judge,
+    variants={
+        "pytorch": Variant(
+            reference=PYTORCH,
+            probe=probe_pytorch,
+            alternatives={"sequential": PYTORCH_SEQUENTIAL, "copy": PYTORCH_COPY},
+            mistakes={
+                "not-frozen": Mistake(NOT_FROZEN, ((".requires_grad_(False)", ""),)),
+                "statistics-move": Mistake(STATISTICS_MOVE, (("        self.backbone.eval()\n", ""),)),
+                "batchnorm-only": Mistake(BATCHNORM_ONLY, (("self.backbone.eval()", TORCH_ONLY_NORM),)),
+                "softmax": Mistake(SOFTMAX, ((TORCH_OUT, f"{TORCH_OUT}.softmax(dim=1)"),)),
+                "log-softmax": Mistake(LOG_SOFTMAX, ((TORCH_OUT, f"{TORCH_OUT}.log_softmax(dim=1)"),)),
+                "head-frozen": Mistake(HEAD_FROZEN, ((TORCH_HEAD, f"{TORCH_HEAD}.requires_grad_(False)"),)),
+                "source-classes": Mistake(SOURCE_CLASSES, ((TORCH_HEAD, "nn.Linear(feature_dim, 1000)"),)),
+                "only-detached": Mistake(
+                    ONLY_DETACHED, ((".requires_grad_(False)", ""), ("backbone(images)", "backbone(images).detach()"))
+                ),
+                "hidden-layer": Mistake(HIDDEN_LAYER, ((TORCH_HEAD, TORCH_MLP),)),
+                "no-bias": Mistake(
+                    NO_BIAS, (("feature_dim, num_classes)\n\n", "feature_dim, num_classes, bias=False)\n\n"),)
+                ),
+                "clipped": Mistake(CLIPPED, ((TORCH_OUT, f"{TORCH_OUT}.relu()"),)),
+                "never-trains": Mistake(NEVER_TRAINS, (("super().train(mode)", "super().train(False)"),)),
+            },
+        ),
+        "keras": Variant(
+            reference=KERAS,
+            probe=probe_keras,
+            alternatives={"functional": KERAS_FUNCTIONAL, "sequential": KERAS_SEQUENTIAL},
+            mistakes={
+                "not-frozen": Mistake(NOT_FROZEN, ((f"        {KERAS_FREEZE}\n", ""), (", training=False", ""))),
+                "statistics-move": Mistake(
+                    STATISTICS_MOVE, ((KERAS_FREEZE, KERAS_BY_WEIGHT), (", training=False", ""))
+                ),
+                "training-mode": Mistake(WRONG_CALL, (("training=False", "training=True"),)),
+                "softmax": Mistake(SOFTMAX, ((KERAS_HEAD, 'layers.Dense(num_classes, activation="softmax")'),)),
+                "sigmoid": Mistake(SOFTMAX, ((KERAS_HEAD, 'layers.Dense(num_classes, activation="sigmoid")'),)),
+                "head-frozen": Mistake(HEAD_FROZEN, ((KERAS_HEAD, "layers.Dense(num_classes, trainable=False)"),)),
+                "source-classes": Mistake(SOURCE_CLASSES, ((KERAS_HEAD, "layers.Dense(1000)"),)),
+                "only-detached": Mistake(
+                    ONLY_DETACHED,
+                    (
+                        (f"        {KERAS_FREEZE}\n", ""),
+                        (
+                            "self.backbone(images, training=False)",
+                            "ops.stop_gradient(self.backbone(images, training=False))",
+                        ),
+                        ("from keras import layers", "from keras import layers, ops"),
+                    ),
+                ),
+                "hidden-layer": Mistake(HIDDEN_LAYER, ((KERAS_HEAD, KERAS_MLP),)),
+                "no-bias": Mistake(NO_BIAS, ((KERAS_HEAD, "layers.Dense(num_classes, use_bias=False)"),)),
+                "clipped": Mistake(CLIPPED, ((KERAS_HEAD, 'layers.Dense(num_classes, activation="relu")'),)),
+            },
+            equivalent={
+                "return self.head(self.backbone(images))": "a frozen BatchNorm layer runs in inference mode by "
+                "itself, and the backbone that is trained has no Dropout"
+            },
+        ),
+    },
+)

@@ -1,0 +1,159 @@
+"""The share of right predictions."""
+
+import numpy as np
+
+from tl_course.exercises.engine.compare import close
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.plain import as_array
+from tl_course.i18n import _
+
+REFERENCE = '''
+import numpy as np
+
+
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The share of examples whose highest logit belongs to the right class.
+
+    Args:
+        logits: one score for each class, any real numbers, float, shape (N, K).
+        labels: the right classes, integers 0..K-1, shape (N,).
+
+    Returns:
+        A number in [0, 1].
+    """
+    predicted = logits.argmax(axis=1)  # (N,)
+    return np.mean(predicted == labels)
+'''
+
+LOOP = """
+def accuracy(logits, labels):
+    right = 0
+    for scores, label in zip(logits, labels):
+        best = max(range(len(scores)), key=lambda k: scores[k])
+        if best == label:
+            right += 1
+    return right / len(labels)
+"""
+
+RIGHT_LOGIT = """
+import numpy as np
+
+
+def accuracy(logits, labels):
+    of_right_class = np.take_along_axis(logits, labels[:, None], axis=1)
+    beaten_by = (logits > of_right_class).sum(axis=1)
+    return float(np.count_nonzero(beaten_by == 0)) / logits.shape[0]
+"""
+
+SORTED = """
+import numpy as np
+
+
+def accuracy(logits, labels):
+    return 1 - np.count_nonzero(np.argsort(logits)[:, -1] - labels) / labels.size
+"""
+
+WRONG_AXIS = _("the best example for each class was looked up; what is wanted is the best class for each example")
+COUNTS = _("this is how many predictions are right, not which share of them")
+MAXIMUM = _("the highest score was compared with the label: a score says how sure, not which class")
+ERROR_RATE = _("this is the share of wrong predictions")
+PER_CENT = _("per cent and share differ by a factor of 100")
+PER_CLASS = _(
+    "the average was taken class by class, so a rare class counts as much as a frequent one: balanced accuracy"
+)
+OVER_CLASSES = _("the right predictions were divided by the number of classes, not of examples")
+THRESHOLD = _("logits were read as probabilities: they may be negative or large, and only their order counts")
+SMALLEST = _("the class with the lowest score was taken")
+
+
+def _logits(rng: np.random.Generator, predicted: list[int], num_classes: int) -> np.ndarray:
+    """Logits in [-4, -1] whose highest in each row is the given class's."""
+    logits = rng.uniform(-4, -2, size=(len(predicted), num_classes))
+    logits[np.arange(len(predicted)), predicted] = rng.uniform(-1.9, -1, size=len(predicted))
+    return logits.astype(np.float32)
+
+
+def cases(rng: np.random.Generator) -> list[Case]:
+    """Uneven classes; as many examples as classes; positive logits; a single example."""
+    order = rng.permutation(8)
+    labels, predicted = np.array([0, 0, 0, 0, 0, 1, 1, 4])[order], np.array([0, 0, 0, 0, 2, 1, 1, 3])[order]
+    cycle = np.roll(np.arange(5), int(rng.integers(1, 5)))
+    square = cycle.copy()
+    square[0] = cycle[1]
+    high = _logits(rng, [1, 2, 0, 1], 3) + 6
+    one = int(rng.integers(1, 4))
+    return [
+        Case("uneven classes", {"logits": _logits(rng, list(predicted), 5), "labels": labels}, ("value",)),
+        Case("5 examples, 5 classes", {"logits": _logits(rng, list(cycle), 5), "labels": square}, ("square",)),
+        Case("large logits", {"logits": high, "labels": np.array([1, 2, 2, 1])}, ("logits",)),
+        Case("one example", {"logits": _logits(rng, [one], 4), "labels": np.array([one])}, ("one",)),
+    ]
+
+
+def judge(case: Case, observed: dict[str, np.ndarray]) -> list[Finding]:
+    """Count the right ones example by example."""
+    pairs = zip(case.inputs["logits"].tolist(), case.inputs["labels"].tolist(), strict=True)
+    right = [scores.index(max(scores)) == label for scores, label in pairs]
+    (criterion,) = case.criteria
+    return [close(criterion, observed["accuracy"], sum(right) / len(right), _("the accuracy"))]
+
+
+def probe(candidate, inputs):
+    """The accuracy of a batch."""
+    return {"accuracy": as_array(candidate(inputs["logits"], inputs["labels"]))}
+
+
+MEAN = "np.mean(predicted == labels)"
+CLASS_MEAN = "np.mean([np.mean(predicted[labels == k] == k) for k in np.unique(labels)])"
+
+EXERCISE = Exercise(
+    id="accuracy",
+    title=_("The share of right predictions"),
+    lesson="00_start_here",
+    minutes=4,
+    difficulty=1,
+    points=2,
+    statement=_(
+        "A classifier returns logits: for each example one score a class, any real numbers, the highest for the class "
+        "it predicts. Write `accuracy`: from logits of shape (N, K) and labels of shape (N,), the share of examples "
+        "predicted right, a single number in [0, 1]. Every example counts the same, and it must work for any N and K."
+    ),
+    hints=(
+        _("First the predicted class of each example, then how often it is the right one."),
+        _("NumPy finds the position of the highest score; tell it which axis holds the classes."),
+        _("Comparing two integer arrays gives True and False, and the mean of those is a share."),
+    ),
+    follow_ups=(
+        _(
+            "95 % of the examples are of one class. What does an accuracy of 95 % say, and what would you report "
+            "beside it?"
+        ),
+        _("Why does softmax before argmax change nothing?"),
+    ),
+    criteria={
+        "value": Criterion(_("gives the share of right predictions when classes are uneven"), weight=2),
+        "square": Criterion(_("is right when there are as many examples as classes")),
+        "logits": Criterion(_("reads logits as scores, however large they are")),
+        "one": Criterion(_("works for a single example")),
+    },
+    cases=cases,
+    judge=judge,
+    variants={
+        "numpy": Variant(
+            reference=REFERENCE,
+            probe=probe,
+            alternatives={"loop": LOOP, "right class's logit": RIGHT_LOGIT, "sorted": SORTED},
+            mistakes={
+                "wrong-axis": Mistake(WRONG_AXIS, (("axis=1", "axis=0"),)),
+                "counts": Mistake(COUNTS, (("np.mean", "np.sum"),)),
+                "highest-score": Mistake(MAXIMUM, (("argmax", "max"),)),
+                "error-rate": Mistake(ERROR_RATE, (("==", "!="),)),
+                "per-cent": Mistake(PER_CENT, ((MEAN, f"100 * {MEAN}"),)),
+                "class-by-class": Mistake(PER_CLASS, ((MEAN, CLASS_MEAN),)),
+                "over-classes": Mistake(OVER_CLASSES, ((MEAN, "np.sum(predicted == labels) / logits.shape[1]"),)),
+                "threshold": Mistake(THRESHOLD, (("logits.argmax(axis=1)", "(logits > 0.5).argmax(axis=1)"),)),
+                "lowest-score": Mistake(SMALLEST, (("argmax", "argmin"),)),
+            },
+        ),
+    },
+)
