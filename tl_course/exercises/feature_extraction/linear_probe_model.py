@@ -183,10 +183,14 @@ def judge(case: Case, observed: dict[str, np.ndarray]) -> list[Finding]:
         _logits(observed, features),
         holds("parameters", trainable == right, count.format(trainable=trainable, right=right)),
         holds("frozen", moved == right, motion.format(moved=moved, right=right)),
-        holds("inference", observed["steady"], _("the same images gave different logits twice in evaluation")),
+        holds("inference", bool(observed["steady"]), _("the same images gave different logits twice in evaluation")),
         holds("inference", observed["statistics"] == 0, _("the backbone's BatchNorm statistics moved in training")),
         close("inference", observed["training logits"], observed["logits"], _("the logits in training mode")),
-        holds("inference", observed["follows mode"], _("`train()` and `eval()` no longer switch the model's own mode")),
+        holds(
+            "inference",
+            bool(observed["follows mode"]),
+            _("`train()` and `eval()` no longer switch the model's own mode"),
+        ),
     ]
 
 
@@ -255,7 +259,7 @@ def probe_keras(candidate, inputs):
     model = candidate(keras_backbone(inputs["weights"]), num_classes)
     logits = as_array(model(inputs["images"]))
     dropping = candidate(keras_backbone(inputs["weights"], dropout=0.5), num_classes)
-    twice = [as_array(dropping(inputs["images"])) for _call in range(2)]
+    once, again = (as_array(dropping(inputs["images"])) for _call in range(2))
 
     def state(statistics):
         moving = [variable.name.startswith("moving_") for variable in model.weights]
@@ -272,7 +276,7 @@ def probe_keras(candidate, inputs):
     return {
         "logits": logits,
         "training logits": training_logits,
-        "steady": np.array_equal(*twice),
+        "steady": np.array_equal(once, again),
         "follows mode": True,
         "kernel": _find(list(parameters.values()), (features, num_classes)),
         "bias": _find(list(parameters.values()), (num_classes,)),

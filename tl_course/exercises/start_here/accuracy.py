@@ -1,5 +1,7 @@
 """The share of right predictions."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tl_course.exercises.engine.compare import close
@@ -66,7 +68,7 @@ THRESHOLD = _("logits were read as probabilities: they may be negative or large,
 SMALLEST = _("the class with the lowest score was taken")
 
 
-def _logits(rng: np.random.Generator, predicted: list[int], num_classes: int) -> np.ndarray:
+def _logits(rng: np.random.Generator, predicted: Sequence[int] | np.ndarray, num_classes: int) -> np.ndarray:
     """Logits in [-4, -1] whose highest in each row is the given class's."""
     logits = rng.uniform(-4, -2, size=(len(predicted), num_classes))
     logits[np.arange(len(predicted)), predicted] = rng.uniform(-1.9, -1, size=len(predicted))
@@ -83,8 +85,8 @@ def cases(rng: np.random.Generator) -> list[Case]:
     high = _logits(rng, [1, 2, 0, 1], 3) + 6
     one = int(rng.integers(1, 4))
     return [
-        Case("uneven classes", {"logits": _logits(rng, list(predicted), 5), "labels": labels}, ("value",)),
-        Case("5 examples, 5 classes", {"logits": _logits(rng, list(cycle), 5), "labels": square}, ("square",)),
+        Case("uneven classes", {"logits": _logits(rng, predicted, 5), "labels": labels}, ("value",)),
+        Case("5 examples, 5 classes", {"logits": _logits(rng, cycle, 5), "labels": square}, ("square",)),
         Case("large logits", {"logits": high, "labels": np.array([1, 2, 2, 1])}, ("logits",)),
         Case("one example", {"logits": _logits(rng, [one], 4), "labels": np.array([one])}, ("one",)),
     ]
