@@ -34,27 +34,39 @@ def _extension_loads(package: Path) -> bool:
     return False
 
 
+def make_importable() -> bool:
+    """Make `import torchvision` work, here and inside libraries that import it themselves, as transformers does.
+
+    Returns:
+        Whether torchvision is installed.
+    """
+    if "torchvision" in sys.modules:
+        return True
+    spec = find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return False
+    if not _declared and not _extension_loads(Path(spec.origin).parent):
+        import torch
+
+        library = torch.library.Library("torchvision", "DEF")
+        for schema in _SCHEMAS:
+            library.define(schema)
+        _declared.append(library)
+    return True
+
+
 def torchvision() -> ModuleType:
     """The torchvision module, importable with or without its compiled extension.
 
     Raises:
         BadInput: torchvision is not installed.
     """
-    if "torchvision" not in sys.modules:
-        spec = find_spec("torchvision")
-        if spec is None or spec.origin is None:
-            raise BadInput(
-                expected=_("torchvision beside PyTorch"),
-                got=_("no torchvision in this environment"),
-                remedy=_("install it with: pip install torchvision"),
-            )
-        if not _declared and not _extension_loads(Path(spec.origin).parent):
-            import torch
-
-            library = torch.library.Library("torchvision", "DEF")
-            for schema in _SCHEMAS:
-                library.define(schema)
-            _declared.append(library)
+    if not make_importable():
+        raise BadInput(
+            expected=_("torchvision beside PyTorch"),
+            got=_("no torchvision in this environment"),
+            remedy=_("install it with: pip install torchvision"),
+        )
     import torchvision as module
 
     return module

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tl_course import assets
+from tl_course.compat import make_importable
 from tl_course.i18n import _
 from tl_course.pytorch.features import evaluation_mode, l2_normalize, masked_mean
 from tl_course.zoo.hub import answers, unavailable
@@ -105,6 +106,7 @@ def from_hugging_face(name: str, weights: Weights, device: str | None, attention
 
 def _from_folder(source: str, weights: Weights, attention: str, *, local_files_only: bool) -> tuple[Any, Any]:
     """Model and tokenizer through transformers' own loaders; only safetensors, so that no pickle is run."""
+    make_importable()  # transformers imports torchvision where it is installed
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local_files_only)
