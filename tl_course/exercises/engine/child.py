@@ -10,6 +10,7 @@ import importlib
 import linecache
 import os
 import random
+import re
 import sys
 import tempfile
 import traceback
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from tl_course.compat import torchvision
 from tl_course.exercises.engine.exercise import Probe
 from tl_course.exercises.engine.plain import NotPlain, pack, unpack
 
@@ -26,6 +28,7 @@ OUTPUT_LIMIT = 64 * 2**20  # bytes it may write to one file
 MESSAGE_LIMIT = 64 * 2**20  # bytes of one message
 GRACE = 5.0  # seconds after its time limit until a child ends itself, should nobody have ended it
 ANSWER = "<your answer>"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Keras colours its messages
 
 
 def send(stream: BinaryIO, value: Any) -> None:
@@ -51,6 +54,8 @@ def preload(framework: str) -> None:
     """Import a framework."""
     for module in PRELOAD[framework]:
         importlib.import_module(module)
+    if framework == "pytorch":
+        torchvision()  # so that an answer can import it where its compiled extension does not load
 
 
 def serve(stream: BinaryIO, framework: str, folder: str) -> None:
@@ -104,7 +109,7 @@ def explain(error: BaseException) -> dict[str, Any]:
         line = error.lineno
     text = linecache.getline(ANSWER, line).strip() if line else ""
     try:
-        message = str(error)[:500].encode(errors="replace").decode()
+        message = " ".join(_COLOURS.sub("", str(error)).split())[:500].encode(errors="replace").decode()
     except BaseException:
         message = "an error whose message cannot be read"
     name = "NotPlain" if type(error) is NotPlain else str(type(error).__name__)
