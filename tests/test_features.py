@@ -131,3 +131,33 @@ def test_bad_input_says_what_to_do(module: ModuleType) -> None:
         module.extract_features(net, np.array(["a text"]))
     with pytest.raises(BadInput, match="use tl_course"):
         module.extract_features("mobilenet_v2", np.zeros((1, 6, 6, 3), np.float32))
+
+
+def conv_norm(outputs: int) -> nn.Sequential:
+    """A convolution and a BatchNorm that has seen data, in evaluation mode."""
+    block = nn.Sequential(nn.Conv2d(3, outputs, 3), nn.BatchNorm2d(outputs), nn.ReLU())
+    norm = block[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    for values, low in ((norm.running_mean, -1.0), (norm.running_var, 0.5), (norm.weight, 0.5), (norm.bias, -1.0)):
+        assert values is not None
+        nn.init.uniform_(values, low, 2.0)
+    return block.eval()
+
+
+def test_folding_batchnorm_changes_no_output_and_leaves_the_model_alone() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(conv_norm(4), nn.AdaptiveAvgPool2d(1)).eval()
+    images, before = torch.rand(5, 3, 8, 8), str(net)
+    folded = torch_features.fold_batchnorm(net)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(folded(images), net(images), rtol=1e-5, atol=1e-5)
+    assert str(net) == before
+
+
+def test_batchnorm_that_cannot_be_folded_is_left_in_place() -> None:
+    torch.manual_seed(0)
+    norm_first = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3)).eval()
+    training = conv_norm(4).train()
+    for net in (norm_first, nn.Sequential(conv_norm(4), nn.BatchNorm2d(4)).eval(), training, nn.Linear(3, 4)):
+        assert torch_features.fold_batchnorm(net) is net

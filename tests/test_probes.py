@@ -1,5 +1,7 @@
 """The probes find what is there, look at training data only, and refuse what they cannot use."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -8,21 +10,40 @@ from tl_course.probes import DEFAULT_C, ProbeResult, knn_probe, linear_probe, tf
 
 
 def blobs(per_class: int, seed: int, classes: int = 3, width: int = 20, spread: float = 1.0) -> tuple:
-    """Gaussian clouds around fixed centres; columns of very different scale."""
+    """Gaussian clouds around fixed centres."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(99).normal(size=(classes, width))
     y = np.repeat(np.arange(classes), per_class)
     x = centres[y] + spread * rng.normal(size=(len(y), width))
-    return (x * np.logspace(-2, 2, width)).astype("float32"), y.astype("int64")
+    return x.astype("float32"), y.astype("int64")
 
 
 @pytest.mark.parametrize("per_class", [1, 20])
-def test_linear_probe_separates_clouds_whatever_the_columns_scale(per_class: int) -> None:
-    result = linear_probe(*blobs(per_class, 0, spread=0.3), *blobs(50, 1, spread=0.3))
+@pytest.mark.parametrize("scale", ["rows", "columns"])
+def test_linear_probe_separates_clouds(per_class: int, scale: Literal["rows", "columns"]) -> None:
+    units = 1.0 if scale == "rows" else np.logspace(-3, 3, 20)
+    (train_x, train_y), (test_x, test_y) = blobs(per_class, 0, spread=0.3), blobs(50, 1, spread=0.3)
+    result = linear_probe(train_x * units, train_y, test_x * units, test_y, scale=scale)
     assert result.accuracy > 0.9 and float(result) == result.accuracy
     np.testing.assert_allclose(result.accuracy, np.mean(result.predictions == blobs(50, 1, spread=0.3)[1]))
     assert (result.C == DEFAULT_C) == (per_class == 1)
     assert result.predictions.dtype == np.int64
+
+
+def test_the_length_of_a_row_does_not_matter_when_rows_are_scaled() -> None:
+    (train_x, train_y), (test_x, test_y) = blobs(1, 0), blobs(50, 1)
+    brightness = np.random.default_rng(2).uniform(0.1, 10, (len(test_x), 1))
+    same = linear_probe(train_x, train_y, test_x, test_y)
+    np.testing.assert_array_equal(
+        same.predictions, linear_probe(train_x, train_y, test_x * brightness, test_y).predictions
+    )
+
+
+def test_test_features_are_scaled_by_the_training_set() -> None:
+    (train_x, train_y), (test_x, test_y) = blobs(10, 0), blobs(50, 1)
+    together = linear_probe(train_x, train_y, test_x, test_y, scale="columns").predictions
+    alone = linear_probe(train_x, train_y, test_x[:1], test_y[:1], scale="columns").predictions
+    assert alone[0] == together[0]
 
 
 def test_noise_gets_strong_regularisation_and_structure_gets_weak() -> None:
@@ -90,6 +111,8 @@ def test_bad_features_are_named() -> None:
         linear_probe(x, y, x[:, :5], y)
     with pytest.raises(BadInput, match="shape"):
         linear_probe(x[:, None], y, x, y)
+    with pytest.raises(BadInput, match="'rows' or 'columns'"):
+        linear_probe(x, y, x, y, scale="none")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="whole class numbers"):
         linear_probe(x, y + 0.5, x, y)
 

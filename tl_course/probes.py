@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -11,13 +11,13 @@ from tl_course.errors import BadInput
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-C_GRID = (0.0001, 0.001, 0.01, 0.1, 1.0)
-"""Inverse regularisation strengths tried on standardised features."""
+C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)
+"""Inverse regularisation strengths tried on scaled features."""
 
 TEXT_C_GRID = (0.1, 1.0, 10.0, 100.0)
 """The same for TF-IDF rows, which have length 1 and so need larger weights."""
 
-DEFAULT_C = 0.01
+DEFAULT_C = 1.0
 """C of the linear probe where the training data are too few to choose it by cross-validation."""
 
 DEFAULT_TEXT_C = 10.0
@@ -54,11 +54,17 @@ def linear_probe(
     test_y: np.ndarray,
     C: float | None = None,
     seed: int = 0,
+    scale: Literal["rows", "columns"] = "rows",
 ) -> ProbeResult:
-    """Logistic regression on standardised features (Alain & Bengio, 2016; Kornblith et al., 2019).
+    """Logistic regression on frozen features (Alain & Bengio, 2016; Kornblith et al., 2019).
 
     C is chosen by stratified cross-validation on the training data alone, or is `DEFAULT_C` where a class has fewer
-    than `MIN_PER_CLASS` samples. Mean and standard deviation come from the training data too.
+    than `MIN_PER_CLASS` samples. Mean and spread for scaling come from the training data too.
+
+    Scaling decides much when labels are few. "rows" gives every sample length 1, then centres and divides all columns
+    by one number. "columns" divides each column by its own standard deviation, which a handful of samples estimates
+    badly: with one label a class it cost MobileNetV2's features 13 to 17 points on the validation splits of mnist and
+    photos, and it was behind at 5, 10 and 50 labels too.
 
     Args:
         train_x: float (N, D).
@@ -67,21 +73,34 @@ def linear_probe(
         test_y: int (M,).
         C: inverse regularisation strength; given, nothing is searched.
         seed: shuffles the folds.
+        scale: "rows" for a network's features; "columns" where columns are measured in different units.
 
     Raises:
         BadInput: lengths or widths differ, a value is NaN or infinite, or there is one class only.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
     train_x, train_y, test_x, test_y = _checked_features(train_x, train_y, test_x, test_y)
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    if scale not in ("rows", "columns"):
+        raise BadInput("scale 'rows' or 'columns'", repr(scale), "leave it out for a network's features")
+    train_x, test_x = _scaled(train_x, test_x, scale)
+    pipeline = make_pipeline(LogisticRegression(max_iter=2000))
     with threadpool_limits(limits=1):  # more threads gain nothing at this size and lose much on a busy machine
         chosen = C if C is not None else _choose_C(pipeline, train_x, train_y, C_GRID, DEFAULT_C, seed)
         pipeline.set_params(logisticregression__C=chosen).fit(train_x, train_y)
     return _result(pipeline.predict(test_x), test_y, C=chosen)
+
+
+def _scaled(train_x: np.ndarray, test_x: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray]:
+    """Both sets centred and scaled by what the training set says; see `linear_probe`."""
+    if scale == "rows":
+        train_x, test_x = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (train_x, test_x))
+    mean, spread = train_x.mean(axis=0), train_x.std(axis=0)
+    unit = np.sqrt(np.mean(spread**2)) if scale == "rows" else spread
+    unit = np.where(unit > 0, unit, 1.0)
+    return (train_x - mean) / unit, (test_x - mean) / unit
 
 
 def knn_probe(
