@@ -6,9 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tl_course.pytorch.features import evaluation_mode, global_average_pool
+from tl_course.pytorch.features import evaluation_mode, fold_batchnorm, global_average_pool
 from tl_course.zoo.inputs import check_batch_size
 from tl_course.zoo.pretrained import ImageModel, Weights
+
+_PIXELS_IN_CACHE = 8 * 224 * 224  # measured with mobilenet_v2: 8 images at 224 take 0.67 of the time of 32
+_WORTH_FOLDING = 32  # images; copying and folding mobilenet_v2 takes as long as about three
 
 
 def default_device() -> torch.device:
@@ -75,7 +78,7 @@ class TorchImageModel(ImageModel):
         return (x - mean) / std
 
     def features(self, inputs: np.ndarray, batch_size: int = 64) -> np.ndarray:
-        """Images float32 (N, H, W, C) in [0, 1] -> frozen features float32 (N, D).
+        """Images float32 (N, H, W, C) in [0, 1] -> frozen features float32 (N, D), at most batch_size at a time.
 
         Raises:
             BadInput: images that do not match dtype, shape, channel order or range.
@@ -84,14 +87,23 @@ class TorchImageModel(ImageModel):
         check_batch_size(batch_size)
         out = np.empty((len(images), self.feature_dim), dtype=np.float32)
         caught: list[Tensor] = []
-        hook = head_input(self.model).register_forward_pre_hook(lambda _module, args: caught.append(args[0]))
-        try:
-            with evaluation_mode(self.model), torch.inference_mode():
-                for start in range(0, len(images), batch_size):
-                    batch = images[start : start + batch_size]
-                    self.model(self._prepare(batch))
+        step = min(batch_size, self._images_that_fit(images))
+        with evaluation_mode(self.model), torch.inference_mode():
+            model = fold_batchnorm(self.model) if len(images) >= _WORTH_FOLDING else self.model
+            hook = head_input(model).register_forward_pre_hook(lambda _module, args: caught.append(args[0]))
+            try:
+                for start in range(0, len(images), step):
+                    batch = images[start : start + step]
+                    model(self._prepare(batch))
                     x = caught.pop()
                     out[start : start + len(batch)] = (global_average_pool(x) if x.ndim == 4 else x).float().cpu()
-        finally:
-            hook.remove()
+            finally:
+                hook.remove()
         return out
+
+    def _images_that_fit(self, images: np.ndarray) -> int:
+        """Images to run at once: on a processor as many as its cache holds well; else any number."""
+        if self.device.type != "cpu":
+            return len(images)
+        height, width = images.shape[1:3] if self.image_size is None else (self.image_size, self.image_size)
+        return max(1, _PIXELS_IN_CACHE // (height * width))
