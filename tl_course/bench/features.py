@@ -11,11 +11,11 @@ import numpy as np
 from tl_course.bench.timing import Comparison, compare, machine, seconds
 from tl_course.errors import CourseError
 
-NUM_IMAGES = 96
-NUM_TEXTS = 512
+NUM_IMAGES = 64
+NUM_TEXTS = 256
 IMAGE_BATCH = 32
 TEXT_BATCH = 32
-ROUNDS = 5
+ROUNDS = 7
 
 
 def run(num_images: int = NUM_IMAGES, num_texts: int = NUM_TEXTS, rounds: int = ROUNDS) -> dict[str, Any]:
