@@ -44,7 +44,7 @@ class SetupError(Exception):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Set up the course in .venv.")
     parser.add_argument("--no-system", action="store_true", help="leave the system packages alone")
     options = parser.parse_args()
     try:
