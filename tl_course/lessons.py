@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES, SOLUTIONS, RELEASED = ROOT / "lessons", ROOT / "solutions", ROOT / "notebooks"
 CELL_LIMIT = 300  # seconds for one cell
 TIME_LIMIT = 120  # seconds for one notebook
+HEADER_KEYS = ("title", "minutes", "know_first", "aims")
 NBGRADER = {"schema_version": 3, "task": False}
 
 
@@ -159,7 +160,15 @@ def _read(name: str) -> "NotebookNode":
     header = source.cells.pop(0) if source.cells and source.cells[0].cell_type == "raw" else None
     if header is None:
         raise BadInput("a lesson that starts with a YAML header", name, "see CONTRIBUTING.md, add a lesson")
-    source.metadata.update(yaml.safe_load(header.source.strip().strip("-")))
+    remedy = "see CONTRIBUTING.md, add a lesson"
+    try:
+        values = yaml.safe_load(header.source.strip().strip("-"))
+    except yaml.YAMLError as error:
+        raise BadInput("a YAML header", f"{name}: {' '.join(str(error).split())}", remedy) from error
+    missing = [key for key in HEADER_KEYS if key not in (values or {})]
+    if missing:
+        raise BadInput(f"a header with {', '.join(HEADER_KEYS)}", f"{name} without {', '.join(missing)}", remedy)
+    source.metadata.update(values)
     return source
 
 
@@ -228,7 +237,7 @@ def _exercise_cells(exercise_id: str) -> list["NotebookNode"]:
 
 
 def _environment() -> dict[str, str]:
-    """The environment lessons are executed and released in: this Python's programs first, a throw-away progress file."""
+    """What lessons are executed and released in: this Python's programs come first, progress is thrown away."""
     folder = str(Path(sys.executable).parent)
     home = os.environ.get("TL_COURSE_HOME", tempfile.gettempdir() + "/tl_course_build")
     path = folder + os.pathsep + os.environ.get("PATH", "")
@@ -237,16 +246,18 @@ def _environment() -> dict[str, str]:
 
 def _execute(notebook: "NotebookNode", name: str) -> "NotebookNode":
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     with tempfile.TemporaryDirectory(prefix="tl_course_run_") as home:
         environment = {**_environment(), "TL_COURSE_HOME": home}
         client = NotebookClient(notebook, timeout=CELL_LIMIT, resources={"metadata": {"path": str(ROOT)}})
+        started: list[str] = []
+        client.on_cell_start = lambda cell, cell_index: started.append(cell.id)
         begin = time.perf_counter()
         try:
             client.execute(env=environment)
-        except (CellExecutionError, CellTimeoutError) as error:
-            raise CourseError(f"{name}: {error}") from error
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            raise CourseError(f"{name}: cell {started[-1] if started else 'none'}: {error}") from error
         seconds = round(time.perf_counter() - begin)
     fresh = compose(name, seconds)
     for cell, done in zip(fresh.cells, notebook.cells, strict=True):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tl_course import exercises
+from tl_course.errors import CourseError
 from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise
 from tl_course.exercises.engine.mutants import mutants
 from tl_course.exercises.engine.plain import pack
@@ -92,7 +93,10 @@ def run(ids: Iterable[str] | None = None, progress: Callable[[str], None] = lamb
         report.problems += [f"{exercise.id}: {problem}" for problem in _faults(exercise)]
         for framework in exercise.variants:
             progress(f"{exercise.id} ({framework})")
-            _VariantAudit(exercise, framework, report).run()
+            try:
+                _VariantAudit(exercise, framework, report).run()
+            except (CourseError, LookupError, SyntaxError, TypeError, ValueError) as error:
+                report.problems.append(f"{exercise.id}/{framework}: cannot be audited: {type(error).__name__}: {error}")
     return report
 
 
