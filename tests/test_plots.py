@@ -54,6 +54,10 @@ def test_the_curve_shows_mean_and_every_seed() -> None:
     lines = {line.get_label(): line for line in axes.get_lines()}
     for name, runs in RUNS.items():
         np.testing.assert_allclose(lines[name].get_ydata(), runs.mean(axis=0))
+    for band, runs in zip(axes.collections, RUNS.values(), strict=True):
+        edge = band.get_paths()[0].vertices[:, 1]
+        assert edge.max() == pytest.approx((runs.mean(axis=0) + runs.std(axis=0, ddof=1)).max())
+        assert edge.min() == pytest.approx((runs.mean(axis=0) - runs.std(axis=0, ddof=1)).min())
     dots = [line for line in axes.get_lines() if line.get_marker() == "."]
     assert sorted(len(line.get_ydata()) for line in dots) == [20, 20]
     assert axes.get_xscale() == "log"

@@ -61,8 +61,8 @@ def test_the_test_labels_change_nothing_but_the_score() -> None:
 
 
 def test_knn_uses_the_angle_not_the_length() -> None:
-    train_x = np.array([[1.0, 0.0], [0.0, 1.0]])
-    result = knn_probe(train_x, np.array([0, 1]), np.array([[90.0, 20.0], [0.01, 0.04]]), np.array([0, 1]))
+    train_x = np.array([[1.0, 0.0], [0.0, 100.0]])
+    result = knn_probe(train_x, np.array([0, 1]), np.array([[90.0, 20.0], [0.1, 0.4]]), np.array([0, 1]))
     assert result.accuracy == 1.0 and result.k == 1
 
 

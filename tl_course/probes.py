@@ -129,9 +129,9 @@ def knn_probe(
 
 
 def tfidf_probe(
-    train_texts: Sequence[str],
+    train_texts: Sequence[str] | np.ndarray,
     train_y: np.ndarray,
-    test_texts: Sequence[str],
+    test_texts: Sequence[str] | np.ndarray,
     test_y: np.ndarray,
     C: float | None = None,
     seed: int = 0,
@@ -251,7 +251,7 @@ def _check_classes(train_y: np.ndarray) -> None:
         )
 
 
-def _checked_texts(values: Sequence[str], name: str) -> list[str]:
+def _checked_texts(values: Sequence[str] | np.ndarray, name: str) -> list[str]:
     if isinstance(values, str):
         raise BadInput(f"{name} as a list of strings", "one string", "put it in a list")
     texts = [str(value) if isinstance(value, str) else value for value in values]
