@@ -8,6 +8,7 @@ Exit code 0 if all passed, 1 if any failed, 2 if a STEP is unknown.
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -32,7 +33,10 @@ def main(chosen: list[str]) -> int:
         print(f"error: expected steps among {', '.join(STEPS)}; got {unknown[0]}; name one of them", file=sys.stderr)
         return 2
     # The virtual environment's programs (nbgrader, jupyter) must be found, and two workers share two cores.
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+    # A learner's progress stays as it is, and grading draws the inputs that the committed outputs come from.
+    home = tempfile.TemporaryDirectory(prefix="tl_course_tests_", ignore_cleanup_errors=True)
+    course = {"TL_COURSE_HOME": home.name, "TL_COURSE_SEED": "1"}
+    environment = {**os.environ, **course, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
     failed = []
     for name in chosen or STEPS:
         print(f"==> {name}", flush=True)

@@ -18,6 +18,10 @@ from tl_course.exercises.engine.verdict import Verdict
 from tl_course.i18n import _
 
 
+_cells: list[str] = []  # source of the cells run so far, the current one last
+_watched: dict[str, Any] = {}  # the shell whose cells they are
+
+
 class ClaimFailed(AssertionError):
     """A statement of a lesson that its measurement does not bear out."""
 
@@ -163,18 +167,27 @@ def claim(statement: str, holds: bool, measured: str = "") -> Shown:
 
 
 def _answer(exercise: Exercise, framework: str) -> str | None:
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is None:
-        raise CourseError(
-            "check works in a notebook; for a file use `tl-course check FILE --exercise ID --framework F`"
-        )
     entry = exercise.variant(framework).entry
     several = len(exercise.variants) > 1
-    return find_answer(list(_shell().user_ns["In"][:-1]), marker(exercise.id, framework), "" if several else entry)
+    _shell()
+    return find_answer(_cells[:-1], marker(exercise.id, framework), "" if several else entry)
+
+
+def _watch() -> Any:
+    """Keep the source of every cell that is run from now on, and of those run before; gives IPython's shell, or None.
+
+    IPython's own history would do, but runs that keep none, such as nbval's, leave it empty.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None and shell is not _watched.get("shell"):
+        _watched["shell"] = shell
+        _cells[:] = shell.user_ns.get("In", [])
+        shell.events.register("pre_run_cell", lambda info: _cells.append(shell.transform_cell(info.raw_cell)))
+    return shell
 
 
 def _shell() -> Any:
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    shell = _watch()
     if shell is None:
         raise CourseError(
             _("this works in a notebook; for a file use `tl-course check FILE --exercise ID --framework F`")
@@ -206,3 +219,6 @@ def _display(shown: Any) -> None:
     from IPython.display import display
 
     display(shown)
+
+
+_watch()
