@@ -8,6 +8,8 @@ import pytest
 
 matplotlib.use("Agg")
 
+import itertools
+
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
@@ -65,10 +67,10 @@ def test_the_curve_shows_mean_and_every_seed() -> None:
 
 def test_long_method_names_do_not_run_into_each_other() -> None:
     names = ["MobileNetV2 + linear probe", "MobileNetV2 + k-NN", "small CNN from scratch"]
-    figure = plots.bar_with_spread({name: RUNS["features"][:, 0] for name in names}, "Names")
+    figure = plots.bar_with_spread(dict.fromkeys(names, RUNS["features"][:, 0]), "Names")
     figure.canvas.draw()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
-    assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_methods_differ_in_colour_marker_and_line() -> None:

@@ -1,5 +1,6 @@
 """The from-scratch baseline: one structure in both frameworks, trained by one recipe, and able to learn."""
 
+import itertools
 from dataclasses import replace
 from types import ModuleType
 
@@ -104,7 +105,7 @@ def test_shift_moves_content_and_flip_mirrors_it() -> None:
 def test_the_learning_rate_warms_up_then_falls_to_zero() -> None:
     rates = [learning_rate(Recipe(lr=1.0), step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == pytest.approx(1.0) and rates[-1] < 0.01
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_steps_grow_with_the_data_within_bounds() -> None:
