@@ -28,8 +28,6 @@
 # and MiniLM, a distilled BERT, for text.
 
 # %%
-import time
-
 import numpy as np
 
 from tl_course import check, claim, data, evidence, plots, probes, start, zoo
@@ -107,7 +105,7 @@ for name, length in lengths.items():
 claim(
     "VGG16 gives 512, 4,096 or 25,088 features, depending on the cut; 2,048 is ResNet50",
     list(lengths.values())[:4] == [512, 4096, 25088, 2048],
-    measured=f"{list(lengths.values())[:4]}",
+    measured=", ".join(f"{length:,}" for length in list(lengths.values())[:4]),
 )
 
 # %% [markdown]
@@ -156,7 +154,7 @@ change = {"train()": relative_change(trained_mode), "eval()": relative_change(ev
 claim(
     "in training mode an image's features depend on the rest of its batch, in inference mode they do not",
     change["train()"] > 0.2 and change["eval()"] < 1e-4,
-    measured=f"relative change {change['train()']:.2f} in train(), {change['eval()']:.0e} in eval()",
+    measured=f"relative change {change['train()']:.2f} in train(), {change['eval()']:.1g} in eval()",
 )
 
 # %% exercise: extract-features
@@ -196,8 +194,8 @@ first = cached_features(backbone, photos.train.x)
 again = cached_features(backbone, photos.train.x)
 speed_up = again.compute_seconds / again.seconds
 claim(
-    "reading the features back is at least 10 times faster than computing them",
-    again.hit and speed_up > 10 and np.array_equal(first.features, again.features),
+    "the features read back are the ones computed; on a CPU, reading is at least 3 times faster than computing",
+    again.hit and np.array_equal(first.features, again.features) and (speed_up > 3 or backbone.device.type != "cpu"),
     measured=f"{again.compute_seconds:.2f} s to compute, {again.seconds:.3f} s to read back, {len(photos.train.x)} images",
 )
 
@@ -221,7 +219,9 @@ for seed in range(5):
     split = train_features[chosen], photos.train.y[chosen], test_features, photos.test.y
     accuracy["linear probe"].append(probes.linear_probe(*split).accuracy)
     accuracy["k-NN"].append(probes.knn_probe(*split).accuracy)
-plots.bar_with_spread({name: np.array(values) for name, values in accuracy.items()}, "Photos, 5 labels a class, 5 draws")
+plots.bar_with_spread(
+    {name: np.array(values) for name, values in accuracy.items()}, "Photos, 5 labels a class, 5 draws"
+)
 
 # %% exercise: few-shot-indices
 
@@ -234,24 +234,43 @@ plots.bar_with_spread({name: np.array(values) for name, values in accuracy.items
 # %% [markdown]
 # ## 6. How many labels does transfer save?
 #
-# **Predict before you run.** MobileNetV2 never saw a handwritten digit: ImageNet is photographs. With 5 labelled digits a class,
-# will its frozen features beat a small convolutional network trained from scratch on those 50 digits, with augmentation and a
-# tuned learning rate? And with 50 a class?
+# **Predict before you run.** Two tasks: crops of photographs, and handwritten digits, which ImageNet's photographs do not contain. With 1,
+# 5, 10 and 50 labels a class, who is ahead: frozen ImageNet features with a linear probe, or a small convolutional network (100,000
+# parameters) trained from scratch on those labels alone? Does the answer differ between the two tasks?
 #
-# The full experiment, two data sets, four label counts, five draws and a tuned baseline, takes longer than a lesson may. Its
-# results are in the repository; `python benchmarks/evidence/label_efficiency.py` makes them again. The baseline's learning rate and
-# weight decay were chosen on a validation split that is larger than the training draws: that favours the baseline, on purpose.
+# The rival must be a fair one. It has augmentation (shifts; mirroring for photographs), AdamW with warmup and cosine decay, and a learning
+# rate and weight decay chosen on a validation split. That split is larger than the training draws, which favours the rival, on purpose. The
+# whole experiment, five draws of each size, takes longer than a lesson may, so its results are in the repository;
+# `python benchmarks/evidence/label_efficiency.py` makes them again.
 
 # %%
 saved = evidence.load("label_efficiency")
 counts = saved["settings"]["label_counts"]
-curves = {name: {m: np.array(v) for m, v in saved["results"][name]["accuracy"].items()} for name in ("mnist", "photos")}
+curves = {name: {m: np.array(v) for m, v in saved["results"][name]["accuracy"].items()} for name in ("photos", "mnist")}
+plots.learning_curve(counts, curves["photos"], "Photo crops", chance=saved["results"]["photos"]["chance"])
+
+# %%
 plots.learning_curve(counts, curves["mnist"], "MNIST digits", chance=saved["results"]["mnist"]["chance"])
 
 # %%
-plots.learning_curve(counts, curves["photos"], "Photo crops", chance=saved["results"]["photos"]["chance"])
+probe, scratch = "MobileNetV2 + linear probe", "small CNN from scratch"
+lead = {name: (curves[name][probe] - curves[name][scratch]).mean(axis=0) for name in curves}
+claim(
+    "photo crops: frozen ImageNet features lead at 1, 5 and 10 labels a class, by at least 5 points each; "
+    "digits: they lead at 1 label a class only, and from 5 on the tuned small network leads by at least 5 points",
+    (lead["photos"][:3] > 0.05).all() and lead["mnist"][0] > 0 and (lead["mnist"][1:] < -0.05).all(),
+    measured="lead of the features at " + "; ".join(
+        f"{name}: " + ", ".join(f"{count} {value:+.1%}" for count, value in zip(counts, lead[name], strict=True))
+        for name in lead
+    ),
+)
 
 # %% [markdown]
+# So "transfer always helps with few labels" is folklore. Two things decide. **How related is the source?** Crops of photographs are what
+# ImageNet features are made for; pen strokes are not. And **how good is the rival?** Digits are simple: with shifts as augmentation, which put
+# knowledge about digits in by hand, fifty of them are enough for a small network to overtake. Papers that compare with an untuned network,
+# without augmentation, report a larger gain from transfer than there is.
+#
 # A committed file can go stale, so here is one point of it made again: digits, ten labels a class, the first draw.
 
 # %%
@@ -264,24 +283,18 @@ digit_features = {
     name: backbone.features(np.repeat(split.x, 3, axis=-1)) for name, split in (("train", few), ("test", mnist.test))
 }
 split = digit_features["train"], few.y, digit_features["test"], mnist.test.y
-recipe = Recipe(**{**saved["results"]["mnist"]["small_cnn_recipes"]["10"]})
+recipe = Recipe(**saved["results"]["mnist"]["small_cnn_recipes"]["10"])
 live = {
-    "MobileNetV2 + linear probe": probes.linear_probe(*split).accuracy,
+    probe: probes.linear_probe(*split).accuracy,
     "MobileNetV2 + k-NN": probes.knn_probe(*split).accuracy,
-    "small CNN from scratch": train_small_cnn(few.x, few.y, mnist.test.x, mnist.test.y, 10, seed=0, recipe=recipe).accuracy,
+    scratch: train_small_cnn(few.x, few.y, mnist.test.x, mnist.test.y, 10, seed=0, recipe=recipe).accuracy,
 }
-column = counts.index(10)
-gap = max(abs(live[name] - curves["mnist"][name][0, column]) for name in live)
+gap = max(abs(live[name] - curves["mnist"][name][0, counts.index(10)]) for name in live)
 claim(
     "the committed results are what the code gives today, to 3 points",
     gap < 0.03,
     measured=", ".join(f"{name} {value:.1%}" for name, value in live.items()),
 )
-
-# %%
-mean = {name: {m: values.mean(axis=0) for m, values in curves[name].items()} for name in curves}
-probe, scratch = "MobileNetV2 + linear probe", "small CNN from scratch"
-five, fifty = counts.index(5), counts.index(50)
 
 # %% [markdown]
 # ## 7. Text features
@@ -359,7 +372,12 @@ claim(
 domains = texts["settings"]["domains"]
 transfer = {m: np.array(v) for m, v in texts["results"]["domain_transfer_balanced_accuracy"].items()}
 plots.matrix(
-    transfer["MiniLM + linear probe"].mean(axis=0), domains, domains, "MiniLM features: balanced accuracy", "tested on", "trained on"
+    transfer["MiniLM + linear probe"].mean(axis=0),
+    domains,
+    domains,
+    "MiniLM features: balanced accuracy",
+    "tested on",
+    "trained on",
 )
 
 # %%
@@ -419,13 +437,21 @@ def features_under(scaling, images):
     """Features of images that went through this scaling instead of the right one."""
     with torch.inference_mode():
         return np.concatenate(
-            [backbone.model(scaling(backbone.preprocess(images[i : i + 64]))).numpy() for i in range(0, len(images), 64)]
+            [
+                backbone.model(scaling(backbone.preprocess(images[i : i + 64]))).numpy()
+                for i in range(0, len(images), 64)
+            ]
         )
 
 
 trained = {name: features_under(scalings[name], photos.train.x) for name in ("normalised", "unit range")}
 served = {name: features_under(scaling, photos.test.x) for name, scaling in scalings.items()}
-cases = [("normalised", "normalised"), ("unit range", "unit range"), ("normalised", "unit range"), ("normalised", "bytes")]
+cases = [
+    ("normalised", "normalised"),
+    ("unit range", "unit range"),
+    ("normalised", "unit range"),
+    ("normalised", "bytes"),
+]
 outcome = {f"{train_name} / {serve_name}": [] for train_name, serve_name in cases}
 for seed in range(5):
     chosen = data.few_shot(photos.train.y, per_class=10, seed=seed)
@@ -484,12 +510,13 @@ claim(
 )
 
 # %% [markdown]
-# Looking alike is not enough: here transfer *harms*. Telling a shirt from a coat needs other features than telling a 3 from an 8, and a
-# network trained on ten kinds of clothes throws away what its own task does not need. ImageNet's thousand classes forced a richer set.
+# Looking alike is not enough: here transfer *harms*, and a richer source that looks *less* alike does better. Telling a shirt from a coat needs other features than telling a 3 from an 8, and a
+# network trained on ten kinds of clothes throws away what its own task does not need. ImageNet's thousand classes asked
+# for a richer set. (MobileNetV2 is also the larger network, so this is the likely explanation, not a proof.)
 # Frozen features fall short when
 #
 # - the source task did not need what the target needs (here);
-# - there are enough labels for a network to learn better features itself (right side of the plots);
+# - there are enough labels, or simple enough inputs, for a network to learn better features itself (digits, from 5 labels a class on);
 # - inputs look so different that the features respond to the difference instead of the content (lesson 08).
 #
 # Then fine-tuning (lesson 04) is the next step: the same start, but the backbone may move.
@@ -541,7 +568,8 @@ claim(
 # - Features are a function of the input **and** its preprocessing; the contract is part of the model.
 # - Inference mode, no gradients, all batches, in order; compute once, keep under a complete key.
 # - A linear probe and k-NN on frozen features need seconds and few labels. Compare them with a *tuned* baseline, over several draws.
-# - The advantage shrinks as labels grow, and is absent when the source never needed what the target needs.
+# - How much transfer buys depends on the source, the number of labels and the rival: much on photo crops, nothing on digits from five labels
+#   a class on, less than nothing with a source that never needed what the target needs.
 # - Training and serving must agree: a mistake made on both sides costs some accuracy, a mismatch costs the service.
 #
 # ## Sources

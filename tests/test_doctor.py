@@ -10,7 +10,19 @@ import pytest
 
 from tl_course import doctor
 
-NAMES = {"Python", "packages", "torch", "torchvision", "device", "tensorflow", "keras", "kernel", "nbgrader", "disk"}
+NAMES = {
+    "Python",
+    "packages",
+    "torch",
+    "torchvision",
+    "device",
+    "tensorflow",
+    "keras",
+    "kernel",
+    "nbgrader",
+    "disk",
+    "progress",
+}
 NAMES |= {"network", "bubblewrap", "chromium", "asset mobilenet_v2", "asset minilm", "asset sentiment"}
 
 

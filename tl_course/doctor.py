@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tl_course.errors import CourseError
 from tl_course.i18n import _
 
 ROOT = Path(__file__).parent.parent
@@ -190,6 +191,18 @@ def check_disk() -> list[Check]:
     return [Check("disk", "ok" if free >= MINIMUM_DISK else "warn", detail, remedy)]
 
 
+def check_progress() -> list[Check]:
+    """Where attempts are kept, and whether that file can be read and written."""
+    from tl_course import records
+
+    path = records.home() / "progress.db"
+    try:
+        done = sum(row["attempts"] for row in records.summary())
+    except CourseError as error:
+        return [Check("progress", "fail", str(error), _("see the line above"))]
+    return [Check("progress", "ok", _("{done} attempts kept in {path}").format(done=done, path=path))]
+
+
 def check_network() -> list[Check]:
     """Whether pip reaches its package index. Once set up, the course works without."""
     command = [sys.executable, "-m", "pip", "index", "versions", "click", "--retries=0", "--timeout=4"]
@@ -227,6 +240,7 @@ CHECKS: tuple[Callable[[], list[Check]], ...] = (
     check_nbgrader,
     check_assets,
     check_disk,
+    check_progress,
     check_network,
     check_system,
 )

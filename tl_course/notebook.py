@@ -4,6 +4,7 @@ import html
 import os
 import secrets
 import sys
+from dataclasses import replace
 from typing import Any
 
 from tl_course import exercises, records
@@ -16,7 +17,6 @@ from tl_course.exercises.engine.runner import runner
 from tl_course.exercises.engine.stub import marker, stub
 from tl_course.exercises.engine.verdict import Verdict
 from tl_course.i18n import _
-
 
 _cells: list[str] = []  # source of the cells run so far, the current one last
 _watched: dict[str, Any] = {}  # the shell whose cells they are
@@ -54,8 +54,8 @@ def start(lesson: str) -> None:
 def check(exercise_id: str, framework: str | None = None, seed: int | None = None) -> Verdict:
     """Check your answer to an exercise.
 
-    Run the answer's cell first. Where an exercise can be answered in PyTorch and in Keras, answer in either, or in both:
-    the better answer counts.
+    Run the answer's cell first. Where an exercise can be answered in PyTorch and in Keras, answer in either, or in
+    both: the better answer counts.
 
     Args:
         exercise_id: the id, as in ``check("masked-mean")``.
@@ -78,14 +78,11 @@ def check(exercise_id: str, framework: str | None = None, seed: int | None = Non
     if seed is None:
         _record(verdicts, sources)
     *others, best = sorted(verdicts.values(), key=lambda verdict: (verdict.score, verdict.answered))
-    for other in others:
-        if other.answered:
-            _display(other)
-    return best
+    return replace(best, others=tuple(other for other in others if other.answered))
 
 
 def grading_seed() -> int:
-    """A seed nobody knows beforehand, for grading; ``TL_COURSE_SEED`` sets it, to grade an appeal on the same inputs."""
+    """A grading seed nobody knows beforehand; ``TL_COURSE_SEED`` sets it, to grade an appeal on the same inputs."""
     chosen = os.environ.get("TL_COURSE_SEED")
     return int(chosen) if chosen else secrets.randbits(31)
 
@@ -96,10 +93,10 @@ def hint(exercise_id: str, number: int | None = None) -> Shown:
     count = len(exercise.hints)
     if number is not None and not 1 <= number <= count:
         raise BadInput(f"a hint number from 1 to {count}", repr(number), "call hint without a number for the next one")
-    number = number or min(_quietly(records.hints_taken, exercise_id, default=0) + 1, count)
-    _quietly(records.record_hint, exercise_id, number)
-    title = _("Hint {number} of {count}").format(number=number, count=count)
-    text = exercise.hints[number - 1]
+    chosen: int = number or min(_quietly(records.hints_taken, exercise_id, default=0) + 1, count)
+    _quietly(records.record_hint, exercise_id, chosen)
+    title = _("Hint {number} of {count}").format(number=chosen, count=count)
+    text = exercise.hints[chosen - 1]
     return Shown(f"{title}: {text}", box(f"<strong>{html.escape(title)}</strong><br>{html.escape(text)}"))
 
 
@@ -127,7 +124,8 @@ def reset(exercise_id: str, framework: str | None = None) -> Shown:
     code = f"{marker(exercise_id, name)}\n{stub(exercise.variant(name)).strip()}"
     _shell().set_next_input(code)
     text = _(
-        "The starting code is in the new cell below. Copy it over your answer's cell to start again; nothing was removed."
+        "The starting code is in the new cell below. Copy it over your answer's cell to start again; nothing was "
+        "removed."
     )
     return Shown(text, box(html.escape(text)))
 
@@ -150,7 +148,7 @@ def claim(statement: str, holds: bool, measured: str = "") -> Shown:
     """Assert a statement of the lesson on what was just measured.
 
     Args:
-        statement: what is claimed, with its margin ("features beat the small network by at least 5 points at 5 labels").
+        statement: what is claimed, with its margin ("features beat the small network by 5 points or more at 5 labels").
         holds: whether the measurement bears it out.
         measured: the figures, for the reader.
 

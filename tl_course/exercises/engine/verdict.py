@@ -36,6 +36,7 @@ class Verdict:
         points: what a full answer is worth.
         seed: what the cases were drawn from.
         seconds: how long the check took.
+        others: verdicts on the learner's answers in other frameworks, shown beside this one.
     """
 
     exercise: str
@@ -49,6 +50,7 @@ class Verdict:
     points: float = 0.0
     seed: int = 0
     seconds: float = 0.0
+    others: tuple["Verdict", ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -58,18 +60,19 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """Plain data: what ``tl-course check --json`` prints."""
         findings = [{"criterion": f.criterion, "passed": f.passed, "message": f.message} for f in self.findings]
-        return {**asdict(self), "findings": findings, "passed": self.passed}
+        others = [other.to_dict() for other in self.others]
+        return {**asdict(self), "findings": findings, "passed": self.passed, "others": others}
 
     def render_text(self) -> str:
         """The verdict for a terminal."""
         from tl_course.exercises.engine.render import as_text
 
-        return as_text(self)
+        return "\n".join(as_text(verdict) for verdict in (*self.others, self))
 
     def _repr_html_(self) -> str:
         from tl_course.exercises.engine.render import as_html
 
-        return as_html(self)
+        return "".join(as_html(verdict) for verdict in (*self.others, self))
 
     def __repr__(self) -> str:
         """Points earned, a plain number: nbgrader reads it as partial credit."""
