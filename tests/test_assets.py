@@ -448,10 +448,10 @@ def test_a_file_is_hashed_once_a_process_and_anew_by_verify(tiny: Asset) -> None
 def test_a_package_that_is_not_installed_or_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     digits = ASSETS["digits"]
     monkeypatch.setitem(ASSETS, "digits", dataclasses.replace(digits, origin="tl-nothing"))
-    with pytest.raises(assets.AssetError, match="not on this computer yet; run `.* -m pip install .*tl-nothing==1"):
+    with pytest.raises(assets.AssetError, match=r"not on this computer yet; run `.* -m pip install .*tl-nothing==1"):
         assets.path("digits")
     monkeypatch.setitem(ASSETS, "digits", dataclasses.replace(digits, files={"digits.csv.gz": "0" * 64}))
-    with pytest.raises(assets.AssetError, match="digits.csv.gz is not the file .*scikit-learn=="):
+    with pytest.raises(assets.AssetError, match=r"digits\.csv\.gz is not the file .*scikit-learn=="):
         assets.path("digits")
 
 
@@ -473,7 +473,7 @@ def test_folders_are_searched_in_order_and_mirrors_may_compress_as_they_like(
         folders=(str(tmp_path / "system"), "{cache}/torchvision"),
     )
     monkeypatch.setitem(ASSETS, "fashion_mnist", asset)
-    with pytest.raises(assets.AssetError, match="not on this computer yet; .*dataset-fashion-mnist"):
+    with pytest.raises(assets.AssetError, match=r"not on this computer yet; .*dataset-fashion-mnist"):
         assets.path("fashion_mnist")
     for level, folder in ((9, cache / "torchvision"), (0, tmp_path / "system")):
         folder.mkdir(parents=True)

@@ -191,8 +191,8 @@ def full_disk(asset: Asset, folder: Path) -> str:
     """The line for a disk without room for the asset in `folder`."""
     need = asset.size + 2 * asset.archive.size if asset.archive else asset.size
     return _(
-        "{name}: the disk that holds {folder} is full; free {need} MB there, or set TL_COURSE_CACHE to a folder with more room, then run "
-        "`tl-course assets fetch {name}`"
+        "{name}: the disk that holds {folder} is full; free {need} MB there, or set TL_COURSE_CACHE to a folder with "
+        "more room, then run `tl-course assets fetch {name}`"
     ).format(name=asset.name, folder=folder, need=-(-need // 1_000_000))
 
 
@@ -239,8 +239,8 @@ def _convert_mobilenet_v2(asset: Asset, source: Path, target: Path) -> None:
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise AssetError(
             _(
-                "{name}: {file} of {what} is damaged or holds more than tensors, and was not run; reinstall or uninstall "
-                "{origin}, then run `tl-course assets fetch {name}`"
+                "{name}: {file} of {what} is damaged or holds more than tensors, and was not run; reinstall or "
+                "uninstall {origin}, then run `tl-course assets fetch {name}`"
             ).format(name=asset.name, file=source.name, what=f"{asset.origin}=={asset.version}", origin=asset.origin)
         ) from error
     save_file({torchvision_name(key): tensor.contiguous() for key, tensor in state.items()}, target)

@@ -2,7 +2,8 @@
 
 To add an asset, add an entry to `ASSETS`. `source` says where its files come from:
 
-- ``"pip"``: an archive that the user's own pip downloads (`origin` is the distribution, `archive` what to take from it);
+- ``"pip"``: an archive that the user's own pip downloads (`origin` is the distribution, `archive` what to take
+  from it);
 - ``"package"``: files inside an installed distribution (`origin`), read where they are;
 - ``"folder"``: files that something else puts on the machine (`folders`, the first that holds them all is read);
 - ``"shipped"``: files inside the tl_course package itself, in `folder` ("zoo/weights").
@@ -200,7 +201,8 @@ _TABLE = (
         folders=("/usr/share/datasets/fashion-mnist", "{cache}/torchvision/FashionMNIST/raw"),
         unzipped=True,
         optional=True,
-        remedy="with network tl_course.data.load('fashion_mnist') downloads it; Debian: apt install dataset-fashion-mnist",
+        remedy="with network tl_course.data.load('fashion_mnist') downloads it; "
+        "Debian: apt install dataset-fashion-mnist",
     ),
     Asset(
         name="mnist",
@@ -224,7 +226,8 @@ _TABLE = (
         files={"digits.csv.gz": "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"},
         size=57_523,
         licence="CC BY 4.0 (UCI repository); BSD-3-Clause (the package)",
-        citation="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998",
+        citation="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, "
+        "UCI Machine Learning Repository, 1998",
         homepage="https://doi.org/10.24432/C50P49",
         folder="sklearn/datasets/data",
     ),
@@ -236,7 +239,8 @@ _TABLE = (
         version="0.26.0",
         files=_PHOTO_FILES,
         size=4_539_057,
-        licence="public domain, CC0 or no known restriction; moon, page and motorcycle_left: none stated (BSD-3 package)",
+        licence="public domain, CC0 or no known restriction; "
+        "moon, page and motorcycle_left: none stated (BSD-3 package)",
         citation="van der Walt et al., scikit-image: image processing in Python, PeerJ 2:e453, 2014",
         homepage="https://scikit-image.org/docs/stable/api/skimage.data.html",
         folder="skimage/data",

@@ -1,7 +1,7 @@
 """Pretrained weights and data: fetched once, checked whenever they are used, offline ever after.
 
-`path("mobilenet_v2")` is all a lesson needs. What there is, and how to add to it, is in `tl_course.asset_table`; how files
-are downloaded and converted is in `tl_course.asset_sources`. Fetched files live in ``cache_dir()/assets/<name>``.
+`path("mobilenet_v2")` is all a lesson needs. What there is, and how to add to it, is in `tl_course.asset_table`; how
+files are downloaded and converted is in `tl_course.asset_sources`. Fetched files live in ``cache_dir()/assets/<name>``.
 """
 
 import contextlib
@@ -194,8 +194,8 @@ def _inspect(asset: Asset, anew: bool = False) -> tuple[Status, str]:
             found = _("none, the file cannot be read: {reason}").format(reason=error.strerror)
         if found != expected:
             return "damaged", _(
-                "{name}: {file} is not the file the course was made with (SHA-256 expected {expected}…, found {found}); "
-                "{remedy}"
+                "{name}: {file} is not the file the course was made with (SHA-256 expected {expected}…, found "
+                "{found}); {remedy}"
             ).format(
                 name=asset.name,
                 file=folder / name,

@@ -27,7 +27,9 @@ def load(name: str) -> dict[str, Any]:
     path = FOLDER / f"{name}.json"
     if not path.exists():
         known = ", ".join(names()) or "none"
-        raise BadInput("an experiment with committed results", repr(name), f"name one of: {known}; or run {command(name)}")
+        raise BadInput(
+            "an experiment with committed results", repr(name), f"name one of: {known}; or run {command(name)}"
+        )
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -17,6 +17,7 @@ from tl_course.i18n import _
 
 if TYPE_CHECKING:
     import sqlalchemy
+
     from tl_course.exercises.engine.verdict import Verdict
 
 LOCK_WAIT = 10.0  # seconds a writer waits for another
@@ -69,8 +70,8 @@ def attempts(exercise_id: str) -> list[dict[str, Any]]:
 
 
 def summary() -> list[dict[str, Any]]:
-    """One row for each exercise of the bank: id, lesson, title, attempts, hints, best (share of the points), last (seconds
-    since 1970, or None)."""
+    """One row for each exercise of the bank: id, lesson, title, attempts, hints, best (share of the points), last
+    (seconds since 1970, or None)."""
     from tl_course import exercises
 
     counted = _select(

@@ -14,7 +14,9 @@ _BANK = Path(__file__).parent
 
 def _modules() -> dict[str, str]:
     """Exercise id to module name, for every exercise of the bank. Files whose name begins with _ are shared helpers."""
-    files = sorted(file for file in _BANK.glob("*/*.py") if file.parent.name != "engine" and not file.stem.startswith("_"))
+    files = sorted(
+        file for file in _BANK.glob("*/*.py") if file.parent.name != "engine" and not file.stem.startswith("_")
+    )
     return {file.stem.replace("_", "-"): f"{__name__}.{file.parent.name}.{file.stem}" for file in files}
 
 

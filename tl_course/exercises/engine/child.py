@@ -164,8 +164,9 @@ def _redirect_output() -> int:
     empty = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((handle, 1), (handle, 2), (empty, 0)):
         os.dup2(source, target)
-    sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)
+    # SIM115: both stay open for as long as the process lives, so there is no block to leave them with.
+    sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
     return handle
 
 

@@ -150,8 +150,8 @@ EXERCISE = Exercise(
     difficulty=2,
     points=3,
     statement=_(
-        "A text encoder returns one vector for each token, and batches are padded to one length. Write `masked_mean`: one vector "
-        "a text, the average over its real tokens only. A text that is all padding gives zeros, not NaN."
+        "A text encoder returns one vector for each token, and batches are padded to one length. Write `masked_mean`: "
+        "one vector a text, the average over its real tokens only. A text that is all padding gives zeros, not NaN."
     ),
     hints=(
         _("Padding must count neither in the sum nor in what you divide by."),
