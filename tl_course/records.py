@@ -99,11 +99,12 @@ def summary() -> list[dict[str, Any]]:
 @cache
 def _engine(path: str) -> "sqlalchemy.Engine":
     import sqlalchemy as sa
+    import sqlalchemy.event
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": LOCK_WAIT})
 
-    @sa.event.listens_for(engine, "connect")
+    @sqlalchemy.event.listens_for(engine, "connect")
     def settings(connection, record) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
 
@@ -141,13 +142,13 @@ def _tables() -> "sqlalchemy.MetaData":
 
 @contextmanager
 def _connection() -> "Iterator[sqlalchemy.Connection]":
-    import sqlalchemy as sa
+    from sqlalchemy.exc import DBAPIError
 
     path = home() / "progress.db"
     try:
         with _engine(str(path)).begin() as connection:
             yield connection
-    except (sa.exc.DBAPIError, OSError) as error:
+    except (DBAPIError, OSError) as error:
         reason = getattr(error, "orig", error)
         text = _("progress is not kept: {path}: {reason}; make the folder writable, or set TL_COURSE_HOME to another")
         raise ProgressError(text.format(path=path, reason=reason)) from error

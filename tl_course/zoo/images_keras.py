@@ -56,22 +56,23 @@ class KerasImageModel(ImageModel):
 
     def _prepare(self, images: np.ndarray) -> Any:
         x: Any = images
-        if self.needs_resize(images):
-            size = (self.image_size, self.image_size)
+        size = self.new_size(images)
+        if size is not None:
             x = keras.ops.image.resize(x, size, interpolation="bilinear", antialias=True, data_format="channels_last")
         return self._scale(x)
 
     def _compiled(self) -> Callable[[Any], Any]:
         """The backbone as one graph for any number and size of images: traced once, where predict traces per shape."""
-        if self._forward is None:
-            output = (
-                self.model.output if self._feature_layer is None else self.model.get_layer(self._feature_layer).output
-            )
-            backbone = keras.Model(self.model.inputs, output, name=f"{self.name}_features")
-            height, width = self.model.input_shape[1:3]
-            spec = tf.TensorSpec((None, height, width, self.channels), tf.float32)
-            self._forward = tf.function(lambda x: backbone(x, training=False)).get_concrete_function(spec)
-        return self._forward
+        if self._forward is not None:
+            return self._forward
+        layer = self._feature_layer
+        output = self.model.output if layer is None else self.model.get_layer(layer).output
+        backbone = keras.Model(self.model.inputs, output, name=f"{self.name}_features")
+        height, width = self.model.input_shape[1:3]
+        spec = tf.TensorSpec((None, height, width, self.channels), tf.float32)
+        forward = tf.function(lambda x: backbone(x, training=False)).get_concrete_function(spec)
+        self._forward = forward
+        return forward
 
     def features(self, inputs: np.ndarray, batch_size: int = 64) -> np.ndarray:
         """Images float32 (N, H, W, C) in [0, 1] -> frozen features float32 (N, D), BatchNorm on its moving averages.

@@ -70,8 +70,8 @@ class TorchImageModel(ImageModel):
     def _prepare(self, images: np.ndarray) -> Tensor:
         x = torch.from_numpy(images if images.flags.writeable else images.copy()).to(self.device)
         x = x.permute(0, 3, 1, 2)  # (N, C, H, W), channels_last in memory: the faster layout for convolutions
-        if self.needs_resize(images):
-            size = (self.image_size, self.image_size)
+        size = self.new_size(images)
+        if size is not None:
             x = nn.functional.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
         mean = torch.tensor(self.mean, device=x.device).view(1, -1, 1, 1)
         std = torch.tensor(self.std, device=x.device).view(1, -1, 1, 1)

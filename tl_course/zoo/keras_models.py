@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -102,7 +102,7 @@ def _module_of(function: str) -> ModuleType:
     return next(module for module in modules if hasattr(module, function) and hasattr(module, "preprocess_input"))
 
 
-def from_applications(name: str, weights: Weights, image_size: int | str | None) -> KerasImageModel:
+def from_applications(name: str, weights: Weights, image_size: int | Literal["default"] | None) -> KerasImageModel:
     """Any of `names()` without head, average-pooled; weights from Keras's hub or random."""
     function = _builders()[name]
     build = getattr(keras.applications, function)

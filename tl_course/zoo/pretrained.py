@@ -71,9 +71,11 @@ class ImageModel(Pretrained):
         self.image_size = image_size
         self.min_size = min_size
 
-    def needs_resize(self, images: np.ndarray) -> bool:
-        """Whether images (N, H, W, C) have another size than `image_size`."""
-        return self.image_size is not None and images.shape[1:3] != (self.image_size, self.image_size)
+    def new_size(self, images: np.ndarray) -> tuple[int, int] | None:
+        """Height and width to resize images (N, H, W, C) to; None where they stay as they are."""
+        if self.image_size is None or images.shape[1:3] == (self.image_size, self.image_size):
+            return None
+        return self.image_size, self.image_size
 
     def check(self, images: object) -> np.ndarray:
         """The images, unchanged, when they fit the model. Raises BadInput, which says what does not fit."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +95,9 @@ def _feature_dim(model: nn.Module, image_size: int) -> int:
     return shapes[0][1]
 
 
-def from_torchvision(name: str, weights: Weights, image_size: int | str | None, device: str | None) -> TorchImageModel:
+def from_torchvision(
+    name: str, weights: Weights, image_size: int | Literal["default"] | None, device: str | None
+) -> TorchImageModel:
     """Any of `names()` with its head; weights from torchvision's hub or random."""
     preset = torchvision().models.get_model_weights(name).DEFAULT.transforms()
     trained_at = preset.crop_size[0]

@@ -6,7 +6,7 @@ constants, dropped calls and keyword arguments, swapped arguments, negated condi
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _BINARY: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
@@ -75,7 +75,7 @@ def _bodies(tree: ast.Module) -> Iterator[tuple[int, ast.AST]]:
                     yield positions.pop(id(node)), node
 
 
-def _replacements(node: ast.AST, modules: set[str]) -> list[ast.AST | list[ast.stmt]]:
+def _replacements(node: ast.AST, modules: set[str]) -> Sequence[ast.AST | list[ast.stmt]]:
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
         return [ast.BinOp(node.left, _BINARY[type(node.op)](), node.right)]
     if isinstance(node, ast.Compare) and type(node.ops[0]) in _COMPARE:
@@ -99,7 +99,7 @@ def _replacements(node: ast.AST, modules: set[str]) -> list[ast.AST | list[ast.s
     return []
 
 
-def _other_constants(value: object) -> list[object]:
+def _other_constants(value: object) -> Sequence[bool | int | float | str]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):

@@ -33,11 +33,10 @@ def as_array(value: Any) -> np.ndarray:
 
 def describe(value: Any) -> str:
     """A short description of a value's type and shape, for messages."""
-    shape = getattr(value, "shape", None)
     name = type(value).__name__
     try:
-        return f"{name} of shape {tuple(shape)}"
-    except TypeError:  # no shape, or something else of that name
+        return f"{name} of shape {tuple(value.shape)}"
+    except (AttributeError, TypeError):  # no shape, or something else of that name
         return name
 
 

@@ -257,10 +257,13 @@ def _as_run(outcome: Any, cases: int) -> Run:
     output, error, observations = fields.get("output"), fields.get("error"), fields.get("observations")
     if isinstance(output, str) and _is_error(error):
         return Run("stopped", error=error, output=output)
-    complete = isinstance(observations, list) and len(observations) == cases
-    if isinstance(output, str) and complete and all(map(_is_observation, observations)):
+    if isinstance(output, str) and isinstance(observations, list) and _are_complete(observations, cases):
         return Run("ran", observations=observations, output=output)
     raise ValueError("not the outcome of a run")
+
+
+def _are_complete(items: list[Any], cases: int) -> bool:
+    return len(items) == cases and all(map(_is_observation, items))
 
 
 def _is_observation(item: Any) -> bool:
