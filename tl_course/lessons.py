@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 SOURCES, SOLUTIONS, RELEASED = ROOT / "lessons", ROOT / "solutions", ROOT / "notebooks"
 CELL_LIMIT = 300  # seconds for one cell
-TIME_LIMIT = 120  # seconds for one notebook
+TIME_LIMIT = 120  # seconds for one notebook; a test holds the measured times to it
 HEADER_KEYS = ("title", "minutes", "know_first", "aims")
 NBGRADER = {"schema_version": 3, "task": False}
 
@@ -62,7 +62,7 @@ def build(chosen: Iterable[str] | None = None, execute: bool = True) -> list[str
 
     Raises:
         BadInput: there is no such lesson.
-        CourseError: a lesson's cell failed, or ran too long.
+        CourseError: a lesson's cell failed, or ran longer than `CELL_LIMIT`.
     """
     built = []
     for name in chosen or names():
@@ -263,8 +263,6 @@ def _execute(notebook: "NotebookNode", name: str) -> "NotebookNode":
     for cell, done in zip(fresh.cells, notebook.cells, strict=True):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = _stable_outputs(done.outputs), done.execution_count
-    if seconds > TIME_LIMIT:
-        raise CourseError(f"{name} ran {seconds} s; a notebook may run {TIME_LIMIT} s")
     return fresh
 
 
