@@ -8,9 +8,10 @@ import numpy as np
 from tl_course.exercises.engine.compare import holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import as_array
+from tl_course.exercises.feature_extraction._few_shot_draws import NUM_DRAWS, examine
 from tl_course.i18n import _
 
-NUM_DRAWS = 60  # seeds tried: enough that a fair draw fails the checks less than once in a million times
+NUM_REPEATED = 5  # seeds are used a second time
 
 NUMPY = '''
 import numpy as np
@@ -109,20 +110,16 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     """Check properties of the draws; any generator may have made them."""
     if case.name == "too few":
         return [_complains(observed["error"], case.inputs["y"])]
-    y, per_class = case.inputs["y"], case.inputs["per_class"]
-    draws = [np.asarray(draw) for draw in observed["draws"]]
-    problem = next((text for draw in draws if (text := _not_indices(draw, len(y)))), "")
-    if problem:
-        return [holds(name, False, problem) for name in case.criteria]
-    found = [_balanced(draws, y, per_class), _distinct(draws), _ascending(draws)]
-    if case.name == "three of each":
-        repeats = np.array_equal(draws[0], observed["again"])
-        found += [
-            holds("repeats", repeats, _("the same seed gave other indices at the second call")),
-            *_random(draws, y, per_class),
-            holds("global", observed["global kept"], _("after your function the shared random generator had moved")),
-        ]
-    return found
+    y, per_class, repeats = case.inputs["y"], case.inputs["per_class"], bool(observed["repeats"])
+    if repeats:
+        found = examine([np.asarray(draw) for draw in observed["draws"]], y, per_class)
+    else:
+        found = [holds(name, text == "", text) for name, text in observed["examined"].items()]
+    found += [
+        holds("repeats", repeats, _("the same seed gave other indices at the second call")),
+        holds("global", observed["global kept"], _("after your function the shared random generator had moved")),
+    ]
+    return [finding for finding in found if finding.criterion in case.criteria]
 
 
 def _complains(error: str | None, y: np.ndarray) -> Finding:
@@ -134,61 +131,12 @@ def _complains(error: str | None, y: np.ndarray) -> Finding:
     return holds("too few", bool(named), _("the ValueError does not say which class has too few examples"))
 
 
-def _not_indices(draw: np.ndarray, count: int) -> str:
-    """Why a draw is no array of indices into y; empty when it is one."""
-    if draw.ndim != 1 or draw.dtype.kind not in "iu":
-        return _(
-            "a one-dimensional array of whole numbers was expected, yours has shape {shape} and dtype {dtype}"
-        ).format(shape=draw.shape, dtype=draw.dtype)
-    outside = draw[(draw < 0) | (draw >= count)]
-    return _("{index} is no index into y").format(index=outside[0]) if outside.size else ""
-
-
-def _balanced(draws: list[np.ndarray], y: np.ndarray, per_class: int) -> Finding:
-    for draw in draws:
-        for label in set(y.tolist()):
-            count = int(np.count_nonzero(y[draw] == label))
-            if count != per_class:
-                text = _("class {label} has {count} of your indices, {per_class} were asked for")
-                return Finding("balanced", False, text.format(label=label, count=count, per_class=per_class))
-    return Finding("balanced", True)
-
-
-def _distinct(draws: list[np.ndarray]) -> Finding:
-    twice = next((draw for draw in draws if len(set(draw.tolist())) < len(draw)), None)
-    return holds("distinct", twice is None, _("an index came twice in one draw"))
-
-
-def _ascending(draws: list[np.ndarray]) -> Finding:
-    return holds(
-        "order", all((np.diff(draw) >= 0).all() for draw in draws), _("the indices are not in ascending order")
-    )
-
-
-def _random(draws: list[np.ndarray], y: np.ndarray, per_class: int) -> list[Finding]:
-    """Over the seeds, every index is chosen about as often as the others of its class; classes do not move together."""
-    counts = np.bincount(np.concatenate(draws), minlength=len(y))
-    shares = counts / len(draws) / np.array([per_class / np.count_nonzero(y == label) for label in y])
-    text = _("over {draws} seeds, index {index} was drawn {count} times: some examples of a class are preferred")
-    odd = int(np.abs(shares - 1).argmax())
-    even = bool(shares.min() > 0.1 and shares.max() < 2.5)
-    small = [label for label in set(y.tolist()) if np.count_nonzero(y == label) == 6]
-    first, second = (np.cumsum(y == label) - 1 for label in small)
-    together = sum(
-        np.array_equal(first[draw[y[draw] == small[0]]], second[draw[y[draw] == small[1]]]) for draw in draws
-    )
-    linked = _("two classes of the same size were drawn at the same positions; draw each class independently")
-    choices = {tuple(first[draw[y[draw] == small[0]]].tolist()) for draw in draws}  # 20 are possible
-    blocks = _("over {draws} seeds, only {choices} different choices came from a class of 6; 20 are possible")
-    return [
-        holds("random", len(choices) >= 10, blocks.format(draws=len(draws), choices=len(choices))),
-        holds("random", even, text.format(draws=len(draws), index=odd, count=int(counts[odd]))),
-        holds("random", together < len(draws) / 2, linked),
-    ]
-
-
 def probe_numpy(candidate, inputs):
-    """Draw with every seed, once more with the first, and watch the shared generators."""
+    """Draw with every seed, with some once more, and watch the shared generators.
+
+    Draws that do not repeat differ at every check. They are examined here, so that what is observed of them repeats
+    and an answer without a seed can be told from others.
+    """
     y, per_class, seeds = inputs["y"], inputs["per_class"], inputs["seeds"]
     if per_class > 6:
         try:
@@ -199,7 +147,13 @@ def probe_numpy(candidate, inputs):
     before = _shared_state()
     draws = [as_array(candidate(y.copy(), per_class, seed)) for seed in seeds]
     kept = _shared_state() == before
-    return {"draws": draws, "again": as_array(candidate(y.copy(), per_class, seeds[0])), "global kept": kept}
+    again = [as_array(candidate(y.copy(), per_class, seed)) for seed in seeds[:NUM_REPEATED]]
+    if all(map(np.array_equal, draws, again)):
+        return {"repeats": True, "draws": draws, "global kept": kept}
+    examined: dict[str, str] = {}
+    for finding in examine(draws, y, per_class):
+        examined[finding.criterion] = examined.get(finding.criterion) or finding.message
+    return {"repeats": False, "examined": examined, "global kept": kept}
 
 
 def _shared_state() -> tuple[str, str]:
