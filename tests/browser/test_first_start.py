@@ -1,8 +1,7 @@
 """A newcomer's first minutes in JupyterLab: open lesson 00, answer wrong, read why, take a hint, answer right."""
 
-import pytest
-
 import lab
+import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(lab.CHROMIUM is None, reason="needs chromium")]
 
