@@ -5,6 +5,13 @@ import numpy as np
 from tl_course.exercises.engine.compare import close, holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
 from tl_course.exercises.engine.plain import as_array
+from tl_course.exercises.feature_extraction._backbones import (
+    backbone_features,
+    backbone_weights,
+    counting,
+    keras_backbone,
+    torch_backbone,
+)
 from tl_course.i18n import _
 
 PYTORCH = '''
@@ -125,57 +132,6 @@ LEFT_FROZEN = _("the backbone's parameters are left frozen: the caller could not
 TENSOR = _("the values are right, but what comes back is the framework's tensor and not a NumPy array")
 DOUBLE = _("the values are right but in double precision, twice the memory for nothing gained")
 
-EPSILON = 1e-5
-
-
-def backbone_weights(rng: np.random.Generator, channels: int = 3, features: int = 4) -> dict[str, np.ndarray]:
-    """Weights of the tiny backbone: a 1 x 1 convolution and a BatchNorm whose statistics are not the batch's."""
-    drawn = {
-        "kernel": rng.normal(size=(channels, features)),
-        "gamma": rng.uniform(0.5, 1.5, size=features),
-        "beta": rng.uniform(0.2, 0.8, size=features),
-        "mean": rng.normal(size=features),
-        "variance": rng.uniform(0.5, 2, size=features),
-    }
-    return {name: value.astype(np.float32) for name, value in drawn.items()}
-
-
-def backbone_features(weights: dict[str, np.ndarray], images: np.ndarray) -> np.ndarray:
-    """What the tiny backbone returns in inference mode for images (N, H, W, C): (N, D), in float64."""
-    weights = {name: value.astype(np.float64) for name, value in weights.items()}
-    scale = weights["gamma"] / np.sqrt(weights["variance"] + EPSILON)
-    activations = (images @ weights["kernel"] - weights["mean"]) * scale + weights["beta"]
-    return np.maximum(activations, 0).mean(axis=(1, 2))
-
-
-def torch_backbone(weights: dict[str, np.ndarray], dropout: float = 0.0):
-    """The tiny backbone in PyTorch: convolution, BatchNorm, ReLU, Dropout, global average pooling."""
-    import torch
-    from torch import nn
-
-    channels, features = weights["kernel"].shape
-    convolution, norm = nn.Conv2d(channels, features, 1, bias=False), nn.BatchNorm2d(features, eps=EPSILON)
-    given = {name: torch.from_numpy(value) for name, value in weights.items()}
-    convolution.load_state_dict({"weight": given["kernel"].T[:, :, None, None]})
-    statistics = {"running_mean": given["mean"], "running_var": given["variance"]}
-    norm.load_state_dict({"weight": given["gamma"], "bias": given["beta"], **statistics}, strict=False)
-    return nn.Sequential(convolution, norm, nn.ReLU(), nn.Dropout(dropout), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
-def keras_backbone(weights: dict[str, np.ndarray], dropout: float = 0.0):
-    """The tiny backbone in Keras, with the same layers."""
-    import keras
-    from keras import layers
-
-    channels, features = weights["kernel"].shape
-    images = keras.Input((None, None, channels))
-    norm = layers.BatchNormalization(epsilon=EPSILON)
-    hidden = layers.ReLU()(norm(layers.Conv2D(features, 1, use_bias=False)(images)))
-    backbone = keras.Model(images, layers.GlobalAveragePooling2D()(layers.Dropout(dropout)(hidden)))
-    kernel = weights["kernel"][None, None]
-    backbone.set_weights([kernel, *(weights[name] for name in ("gamma", "beta", "mean", "variance"))])
-    return backbone
-
 
 def cases(rng: np.random.Generator) -> list[Case]:
     """A backbone in training mode and one in evaluation mode; the last batch is smaller than the others."""
@@ -247,28 +203,8 @@ def probe_pytorch(candidate, inputs):
 
 def probe_keras(candidate, inputs):
     """Extract features, and watch what the backbone gets and what becomes of it."""
-    import keras
-    from keras import ops
-
     inner = keras_backbone(inputs["weights"], dropout=0.5)
-
-    class Watched(keras.Model):
-        """The backbone, noting how many images it gets."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = inner
-            self.passes, self.largest = (
-                self.add_weight(name=name, dtype="int32", initializer="zeros", trainable=False)
-                for name in ("passes", "largest")
-            )
-
-        def call(self, images, training=False):
-            self.passes.assign_add(1)
-            self.largest.assign(ops.maximum(self.largest, ops.shape(images)[0]))
-            return self.inner(images, training=training)
-
-    backbone = Watched()
+    backbone = counting(inner)
     backbone.trainable = inputs["training"]
     backbone.compile(run_eagerly=True)
 

@@ -1,12 +1,11 @@
 """Predict by a vote of the k nearest features, in cosine similarity."""
 
-from collections import Counter
-
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import as_array
+from tl_course.exercises.feature_extraction._neighbours import features, labelled, never_ties, ties_tell, votes, winner
 from tl_course.i18n import _
 
 NUMPY = '''
@@ -137,71 +136,17 @@ NEAREST_ANYHOW = _("a tie goes to the nearest neighbour even where its class is 
 
 def cases(rng: np.random.Generator) -> list[Case]:
     """Random features of very different lengths: one neighbour, three without ties, five with ties."""
-    one = {**_features(rng, k=1), "train_y": rng.choice([1, 3, 4, 8], size=13)}
+    one = {**features(rng, k=1), "train_y": rng.choice([1, 3, 4, 8], size=13)}
     return [
         Case("one neighbour", one, ("value", "scale", "inputs")),
-        Case("three neighbours", _labelled(rng, 3, _never_ties), ("value", "scale", "inputs")),
-        Case("five neighbours with ties", _labelled(rng, 5, _ties_tell), ("ties",)),
+        Case("three neighbours", labelled(rng, 3, never_ties), ("value", "scale", "inputs")),
+        Case("five neighbours with ties", labelled(rng, 5, ties_tell), ("ties",)),
     ]
-
-
-def _features(rng: np.random.Generator, k: int) -> dict[str, Plain]:
-    """Features whose cosine similarities are not too close to each other to be ranked in float32."""
-    while True:
-        train = rng.normal(size=(13, 5)) * rng.uniform(0.2, 5, size=(13, 1)) + 0.3
-        test = rng.normal(size=(9, 5)) * rng.uniform(0.2, 5, size=(9, 1)) + 0.3
-        features = {"train_x": train.astype(np.float32), "test_x": test.astype(np.float32), "k": k}
-        if np.diff(np.sort(_cosines(features), axis=1), axis=1).min() > 1e-4:
-            return {**features, "scales": rng.uniform(0.1, 10, size=(22, 1)).astype(np.float32)}
-
-
-def _labelled(rng: np.random.Generator, k: int, wanted) -> dict[str, Plain]:
-    """Features, with labels drawn until the votes are as wanted."""
-    features = _features(rng, k)
-    while True:
-        inputs = {**features, "train_y": rng.choice([1, 3, 4, 8], size=13)}
-        if wanted(_votes(inputs)):
-            return inputs
-
-
-def _never_ties(votes: list[list[int]]) -> bool:
-    return all(len(_leaders(labels)) == 1 for labels in votes)
-
-
-def _ties_tell(votes: list[list[int]]) -> bool:
-    """Two rows or more where ties matter: the smallest class is wrong, and the nearest is not among those that tie."""
-    tied = [labels for labels in votes if len(_leaders(labels)) > 1]
-    smallest = sum(_winner(labels) != min(_leaders(labels)) for labels in tied)
-    return smallest >= 2 and any(labels[0] not in _leaders(labels) for labels in tied)
-
-
-def _cosines(inputs: dict[str, Plain]) -> np.ndarray:
-    """Cosine similarities in float64, shape (M, N)."""
-    train, test = inputs["train_x"].astype(np.float64), inputs["test_x"].astype(np.float64)
-    lengths = np.outer(np.sqrt((test**2).sum(axis=1)), np.sqrt((train**2).sum(axis=1)))
-    return np.einsum("md,nd->mn", test, train) / lengths
-
-
-def _votes(inputs: dict[str, Plain]) -> list[list[int]]:
-    """Each test row's voters, nearest first."""
-    ranked = [sorted(range(len(row)), key=lambda i, row=row: -row[i]) for row in _cosines(inputs)]
-    return [[int(inputs["train_y"][i]) for i in order[: inputs["k"]]] for order in ranked]
-
-
-def _leaders(labels: list[int]) -> list[int]:
-    """The classes with the most votes."""
-    counts = Counter(labels)
-    return [label for label, count in counts.items() if count == max(counts.values())]
-
-
-def _winner(labels: list[int]) -> int:
-    leaders = _leaders(labels)
-    return next(label for label in labels if label in leaders)
 
 
 def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     """Compare with votes counted row by row, and with what rescaled features give."""
-    right = np.array([_winner(labels) for labels in _votes(case.inputs)])
+    right = np.array([winner(labels) for labels in votes(case.inputs)])
     seen = observed["classes"]
     if case.name == "five neighbours with ties":
         return [close("ties", seen, right, _("the classes"))]

@@ -1,14 +1,14 @@
 """Find the faults: a service that feeds and runs its model otherwise than training did."""
 
+from functools import partial
+
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import as_array
+from tl_course.exercises.feature_extraction._served_model import keras_model, logits, telling_inputs, torch_model
 from tl_course.i18n import _
-
-EPSILON = 1e-5  # of the batch normalisation
-MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # ImageNet, after torchvision
 
 PYTORCH = '''
 import torch
@@ -199,50 +199,7 @@ KERAS_DEFAULT = "a Keras model that is called without training= runs in inferenc
 
 def cases(rng: np.random.Generator) -> list[Case]:
     """A tiny trained model and images on which every wrong preprocessing shows."""
-    while True:
-        inputs = _model_and_images(rng)
-        if all(_tells(inputs, scheme) for scheme in ("imagenet", "symmetric")):
-            return [Case("service", inputs, ("value", "alone", "state"))]
-
-
-def _model_and_images(rng: np.random.Generator) -> dict[str, Plain]:
-    tint = rng.uniform(0.05, 0.95, size=(24, 1, 1, 3))
-    images = np.clip(tint + rng.normal(scale=0.15, size=(24, 5, 6, 3)), 0, 1)
-    inputs = {
-        "images": images,
-        "kernel": rng.normal(scale=0.4, size=(3, 3, 3, 8)),
-        "gamma": rng.uniform(0.5, 1.5, size=8),
-        "beta": rng.normal(scale=0.5, size=8),
-        "mean": rng.normal(scale=0.7, size=8),
-        "variance": rng.uniform(0.5, 2, size=8),
-        "weights": rng.normal(size=(8, 4)),
-        "bias": np.zeros(4),
-    }
-    inputs["bias"] = -0.5 * (logits(inputs, "imagenet").mean(axis=0) + logits(inputs, "symmetric").mean(axis=0))
-    return {name: value.astype(np.float32) for name, value in inputs.items()}
-
-
-def _tells(inputs: dict[str, Plain], scheme: str) -> bool:
-    """Whether answers are clear, several classes occur, and other preprocessing changes several answers."""
-    right = logits(inputs, scheme)
-    top = np.sort(right, axis=1)
-    several = (np.bincount(right.argmax(axis=1), minlength=4) >= 2).sum() >= 3
-    images = inputs["images"]
-    wrong = [logits({**inputs, "images": other}, scheme) for other in (images * 255, images[..., ::-1])]
-    wrong += [logits(inputs, other) for other in ("imagenet", "symmetric", "raw") if other != scheme]
-    changed = [np.count_nonzero(other.argmax(axis=1) != right.argmax(axis=1)) for other in wrong]
-    return bool((top[:, -1] - top[:, -2]).min() > 1e-3 and several and min(changed) >= 3)
-
-
-def logits(inputs: dict[str, Plain], scheme: str) -> np.ndarray:
-    """What the trained model gives for the images, shape (N, 4), computed in float64."""
-    values = {name: np.asarray(value, dtype=np.float64) for name, value in inputs.items()}
-    images = values["images"]
-    pixels = {"imagenet": (images - MEAN) / STD, "symmetric": 2 * images - 1, "raw": images}[scheme]
-    patches = np.lib.stride_tricks.sliding_window_view(pixels, (3, 3), axis=(1, 2))  # (N, H-2, W-2, 3, 3, 3)
-    maps = np.einsum("nhwcij,ijcd->nhwd", patches, values["kernel"])
-    maps = (maps - values["mean"]) / np.sqrt(values["variance"] + EPSILON) * values["gamma"] + values["beta"]
-    return np.maximum(maps, 0).mean(axis=(1, 2)) @ values["weights"] + values["bias"]
+    return [Case("service", telling_inputs(rng), ("value", "alone", "state"))]
 
 
 def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
@@ -267,72 +224,47 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     ]
 
 
+def _observe(predict, batch, singles, weights, scheme: str) -> dict[str, Plain]:
+    """What both probes report: classes of a batch and of single images, and whether the weights stayed."""
+    before = weights()
+    classes = as_array(predict(batch))
+    alone = [as_array(predict(single)).ravel() for single in singles]
+    kept = all(np.array_equal(old, new) for old, new in zip(before, weights(), strict=True))
+    return {"classes": classes, "alone": np.concatenate(alone), "state kept": kept, "scheme": scheme}
+
+
 def probe_pytorch(candidate, inputs):
     """Serve a batch, then its first four images one at a time; watch the backbone's buffers."""
     import torch
-    from torch import nn
 
     torch.manual_seed(0)
-    tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
-    convolution, norm = nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8, eps=EPSILON)
-    convolution.load_state_dict({"weight": tensors["kernel"].permute(3, 2, 0, 1)})
-    norm.load_state_dict(
-        {
-            "weight": tensors["gamma"],
-            "bias": tensors["beta"],
-            "running_mean": tensors["mean"],
-            "running_var": tensors["variance"],
-        },
-        strict=False,
-    )
-    linear = nn.Linear(8, 4)
-    linear.load_state_dict({"weight": tensors["weights"].T, "bias": tensors["bias"]})
-    backbone = nn.Sequential(convolution, norm, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    head = nn.Sequential(nn.Dropout(0.5), linear)
-    images = tensors["images"].permute(0, 3, 1, 2).contiguous()
-    before = {name: as_array(value) for name, value in backbone.state_dict().items()}
+    backbone, head = torch_model(inputs)
+    images = torch.from_numpy(inputs["images"]).permute(0, 3, 1, 2).contiguous()
     served = images.clone()
-    classes = as_array(candidate(backbone, head, served))
-    alone = [as_array(candidate(backbone, head, images[i : i + 1].clone())).ravel() for i in range(4)]
-    kept = all(np.array_equal(before[name], as_array(value)) for name, value in backbone.state_dict().items())
-    return {
-        "classes": classes,
-        "alone": np.concatenate(alone),
-        "state kept": kept,
-        "images kept": torch.equal(served, images),
-        "scheme": "imagenet",
-    }
+    observed = _observe(
+        partial(candidate, backbone, head),
+        served,
+        [images[i : i + 1].clone() for i in range(4)],
+        lambda: [as_array(value) for value in backbone.state_dict().values()],
+        "imagenet",
+    )
+    return {**observed, "images kept": torch.equal(served, images)}
 
 
 def probe_keras(candidate, inputs):
     """Serve a batch, then its first four images one at a time; watch the backbone's weights."""
-    import keras
-    from keras import layers, ops
+    from keras import ops
 
-    backbone = keras.Sequential(
-        [
-            keras.Input((None, None, 3)),
-            layers.Conv2D(8, 3, use_bias=False),
-            layers.BatchNormalization(epsilon=EPSILON),
-            layers.ReLU(),
-            layers.GlobalAveragePooling2D(),
-        ]
-    )
-    backbone.set_weights([inputs[name] for name in ("kernel", "gamma", "beta", "mean", "variance")])
-    head = keras.Sequential([keras.Input((8,)), layers.Dropout(0.5), layers.Dense(4)])
-    head.layers[-1].set_weights([inputs["weights"], inputs["bias"]])
-    before = [value.copy() for value in backbone.get_weights()]
     images = inputs["images"]
-    classes = as_array(candidate(backbone, head, ops.convert_to_tensor(images)))
-    alone = [as_array(candidate(backbone, head, ops.convert_to_tensor(images[i : i + 1]))).ravel() for i in range(4)]
-    kept = all(np.array_equal(old, new) for old, new in zip(before, backbone.get_weights(), strict=True))
-    return {
-        "classes": classes,
-        "alone": np.concatenate(alone),
-        "state kept": kept,
-        "images kept": True,
-        "scheme": "symmetric",
-    }
+    backbone, head = keras_model(inputs)
+    observed = _observe(
+        partial(candidate, backbone, head),
+        ops.convert_to_tensor(images),
+        [ops.convert_to_tensor(images[i : i + 1]) for i in range(4)],
+        lambda: [value.copy() for value in backbone.get_weights()],
+        "symmetric",
+    )
+    return {**observed, "images kept": True}
 
 
 def _mistakes(starter: str, edits: dict[str, tuple[str, str]]) -> dict[str, Mistake]:
