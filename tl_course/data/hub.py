@@ -3,9 +3,7 @@
 They are read from `cache_dir()/torchvision` (or `root`), downloaded when they are not there and a network is.
 """
 
-import contextlib
 import gzip
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from tl_course.data.images import MAX_GIB, check_size, fit_image, stack_images, 
 from tl_course.data.splits import split_by_hash
 from tl_course.errors import BadInput
 from tl_course.i18n import _
+from tl_course.zoo.hub import short_timeout
 
 TIMEOUT = 20.0
 """Seconds without an answer after which a download counts as failed."""
@@ -152,7 +151,7 @@ def _get(name: str, root: str | Path | None, open_at: Callable[[Path, bool], Any
         pass
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _timeout():
+        with short_timeout(TIMEOUT):
             return open_at(folder, True)
     except (RuntimeError, OSError, EOFError) as error:
         raise _unavailable(name, folder, error) from error
@@ -236,13 +235,3 @@ def _unavailable(name: str, folder: Path, error: Exception) -> BadInput:
             "first); load({instead!r}) works offline"
         ).format(page=hub.page, instead=hub.instead),
     )
-
-
-@contextlib.contextmanager
-def _timeout() -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
