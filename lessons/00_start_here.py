@@ -6,15 +6,15 @@
 # ---
 
 # %% [markdown]
-# Welcome. This course teaches **transfer learning** (迁移学习): taking what a model learned on one task, the *source*, and
-# using it on another, the *target*. Everything runs on your own machine, without a network and without a GPU. Every number
-# in the text comes from a cell that you can run yourself.
+# Welcome. This course teaches **transfer learning** (迁移学习): taking what a model learned on one task, the *source* (源任务), and
+# using it on another, the *target* (目标任务). Everything runs on your own machine, without a network and without a GPU. Every
+# measured result comes from a cell that you can run, or from a longer run whose results and command are in the repository.
 #
 # This first notebook takes about ten minutes. Run each cell with **Shift + Enter**, from top to bottom.
 #
 # **How a lesson is built.** An idea, a picture, a real run, then exercises. Before a run we ask you to *predict* what will
-# happen: a wrong prediction is what you remember. A green box headed *Measured* is a **claim**: a sentence whose figures were
-# measured in that very cell. If the figures stop bearing it out, the course's own tests fail.
+# happen: a wrong prediction is what you remember. A green box headed *Measured* is a **claim**: a sentence that is
+# checked against the figures in that very cell. If they no longer support it, the course's own tests fail.
 
 # %%
 from tl_course import check, claim, data, hint, plots, probes, progress, reset, solution, start, zoo
@@ -25,7 +25,7 @@ start("00_start_here")
 # ## A first look: what transfer buys
 #
 # Below are small crops of eighteen photographs and textures. The task: tell which photograph a crop was cut from. Training and
-# test crops come from different regions of each photograph, so no pixel is seen twice.
+# test crops come from different regions of each photograph, so no pixel of a test crop is in a training crop.
 
 # %%
 photos = data.load("photos", size=64, per_photo={"train": 20, "val": 1, "test": 10})
@@ -38,7 +38,7 @@ plots.image_grid(photos.train.x[first_of_each], list(photos.class_names), "One t
 # similarity is measured
 #
 # 1. on the raw pixels?
-# 2. on the 1,280 numbers that a network trained on ImageNet computes from a crop, a network that never saw these photographs?
+# 2. on the 1,280 numbers that a network trained on ImageNet computes from a crop, a network that was not trained for this task?
 #
 # Write both numbers down, then run the cell. It draws the five crops anew for each of five seeds.
 
@@ -58,20 +58,20 @@ for seed in range(5):
         accuracy[name].append(result.accuracy)
 
 plots.bar_with_spread(
-    {name: np.array(values) for name, values in accuracy.items()}, "Five labelled crops a class, five seeds"
+    {name: np.array(values) for name, values in accuracy.items()}, "Five labelled crops per class, five seeds"
 )
 
 # %%
 pixels, features = (np.mean(accuracy[name]) for name in inputs)
 claim(
-    "with five labels a class, ImageNet features are right at least 40 points more often than raw pixels",
+    "with five labels per class, ImageNet features are right at least 40 points more often than raw pixels",
     features - pixels > 0.40,
     measured=f"pixels {pixels:.1%}, features {features:.1%}, mean of 5 seeds",
 )
 
 # %% [markdown]
-# Nothing was trained in that cell. The network's knowledge of other images was enough: that is transfer. The rest of the
-# course is about when this works, how to get more out of it, and when it fails.
+# Nothing was trained in that cell. The network's knowledge of other images was enough: that is transfer. Raw pixels are a weak rival, though;
+# lesson 03 measures the gain against a fair one, and it is smaller. The rest of the course is about when this works, how to get more out of it, and when it fails.
 #
 # ## Your first exercise
 #
@@ -91,7 +91,8 @@ claim(
 # %% [markdown]
 # ## What a verdict says
 #
-# Each line is one thing that an answer must get right; lines earn points separately. When a wrong answer behaves exactly like a
+# Each line is one thing that an answer must get right; lines earn points separately, but some count only once the
+# answer is right otherwise. When a wrong answer behaves exactly like a
 # misconception we know, the verdict says which. Here is the verdict on a wrong answer, so that you have seen one:
 
 # %%
@@ -139,7 +140,7 @@ progress("00_start_here")
 #
 # ## Summary
 #
-# - Transfer: features learned on a source task made an 18-class problem easy with five labels a class.
+# - Transfer: features learned on a source task made an 18-class problem easy with five labels per class.
 # - Run an answer's cell, then its check; read the lines; take a hint; try again.
 # - Next: **03 Feature extraction**, which does properly what this notebook did in passing.
 #

@@ -60,9 +60,7 @@ def test_committed_notebooks_are_what_the_source_makes(name):
 @pytest.mark.parametrize("name", COMMITTED)
 def test_committed_notebooks_ran_within_the_time_limit(name):
     seconds = lessons.read_notebook(lessons.notebook_path(name)).metadata["tl_course"]["seconds"]
-    assert 0 < seconds <= lessons.TIME_LIMIT, (
-        "make it faster, or make it again on a quiet machine"
-    )
+    assert 0 < seconds <= lessons.TIME_LIMIT, "make it faster, or make it again on a quiet machine"
 
 
 @pytest.mark.parametrize("name", COMMITTED)

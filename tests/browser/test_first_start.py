@@ -55,4 +55,5 @@ def test_a_right_answer_earns_its_points(page):
 
 def test_the_first_plot_is_drawn(page):
     output = lab.run(page, lab.cell(page, "plots.image_grid"))
+    output.locator("img").wait_for()
     assert output.locator("img").count() == 1

@@ -57,7 +57,7 @@ DIVIDES_BY_256 = _("a byte has 256 values, but the largest of them is not 256: w
 PER_IMAGE = _("each image is stretched by its own brightest pixel, so a dark image and a bright one become alike")
 PER_BATCH = _("the scale comes from the batch, so an image's values depend on its neighbours in the batch")
 DOUBLE = _("the values are right but in double precision: twice the memory, and models compute in float32")
-HALF = _("half precision cannot tell neighbouring bytes apart near white as exactly as float32 does")
+HALF = _("half precision keeps about three digits, and the task asks for float32")
 UNSCALED = _("the type changes but the range does not: the values still run up to 255")
 SIGNED = _("this range is centred at zero: some models want it, but it is not the unit range")
 
