@@ -296,7 +296,7 @@ def test_a_connection_that_breaks_off(
             monkeypatch.delenv("PIP_NO_INDEX")
             monkeypatch.delenv("PIP_FIND_LINKS")
             monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_address[1]}/simple")
-            fails("tl-tiny==1.0 was cut off", cache)
+            fails(r"tl-tiny==1\.0 .*was cut off", cache)  # which words come first depends on pip's version
         finally:
             server.shutdown()
 

@@ -108,7 +108,11 @@ def _engine(path: str) -> "sqlalchemy.Engine":
     def settings(connection, record) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
 
-    _tables().create_all(engine)
+    with engine.begin() as connection:  # each statement lets another process be first
+        for table in _tables().sorted_tables:
+            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
     return engine
 
 
