@@ -48,6 +48,7 @@ def jupyterlab(folder: Path, home: Path) -> Iterator[str]:
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_PREFER_ENV_PATH": "1",
     }
+    environment.pop("MPLBACKEND", None)  # a learner's kernel draws inline
     command = [sys.executable, "-m", "tl_course.cli", "learn", "--", *options]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
