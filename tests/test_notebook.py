@@ -140,7 +140,8 @@ def test_the_solution_is_shown_after_an_attempt(shell):
     shell.run(f"check('{NAME}')")
     shown = shell.run(f"solution('{NAME}')")
     assert all(variant.reference.strip() in repr(shown) for variant in EXERCISE.variants.values())
-    assert EXERCISE.follow_ups[0] in shown._repr_html_().replace("&#x27;", "'")
+    html = shown._repr_html_().replace("&#x27;", "'").replace("&quot;", '"')
+    assert EXERCISE.follow_ups[0].question in html and EXERCISE.follow_ups[0].answer in html
 
 
 def test_an_untouched_stub_is_not_an_attempt_that_opens_the_solution(shell):

@@ -209,8 +209,11 @@ def _quietly(call: Any, *arguments: Any, default: Any = None) -> Any:
 
 
 def _questions(exercise: Exercise) -> str:
-    items = "".join(f"<li>{html.escape(question)}</li>" for question in exercise.follow_ups)
-    return f"<strong>{html.escape(_('Asked next in an interview'))}</strong><ul>{items}</ul>"
+    items = "".join(
+        f"<details><summary>{html.escape(asked.question)}</summary><p>{html.escape(asked.answer)}</p></details>"
+        for asked in exercise.follow_ups
+    )
+    return f"<strong>{html.escape(_('Asked next in an interview'))}</strong>{items}"
 
 
 def _display(shown: Any) -> None:

@@ -17,7 +17,7 @@ SOURCE = '''
 import numpy as np
 
 from tl_course.exercises.engine.compare import close
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
 from tl_course.exercises.engine.plain import as_array
 
 REFERENCE = """
@@ -52,7 +52,7 @@ MISTAKES = {
 }
 FIELDS = dict(
     id="scaled", title="Scaled", lesson="99_test", minutes=1, difficulty=1, points=2, statement="",
-    hints=("a", "b", "c"), follow_ups=("why",), cases=cases, judge=judge, time_limit=3.0,
+    hints=("a", "b", "c"), follow_ups=(FollowUp("why", "so"),), cases=cases, judge=judge, time_limit=3.0,
     criteria={"value": Criterion("value"), "factor": Criterion("factor", needs=("value",))},
 )
 VARIANT = dict(reference=REFERENCE, probe=probe, alternatives={"again": AGAIN, "loop": LOOP}, mistakes=MISTAKES)

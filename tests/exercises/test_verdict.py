@@ -8,7 +8,7 @@ import pytest
 from tl_course import exercises
 from tl_course.exercises.engine.checking import check_source
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, FollowUp, Variant
 from tl_course.exercises.engine.runner import Run
 from tl_course.exercises.engine.verdict import Verdict, judge, matches, score
 
@@ -36,7 +36,7 @@ def made(**changes) -> Exercise:
         "points": 4,
         "statement": "",
         "hints": ("a", "b", "c"),
-        "follow_ups": ("why",),
+        "follow_ups": (FollowUp("why", "so"),),
         "criteria": {
             "value": Criterion("is twice x", weight=3),
             "odd": Criterion("keeps the sign", needs=("value",)),

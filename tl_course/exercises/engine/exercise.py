@@ -115,6 +115,19 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class FollowUp:
+    """A question an interviewer asks next.
+
+    Attributes:
+        question: one sentence.
+        answer: what a good candidate says, in two or three sentences.
+    """
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Exercise:
     """One exercise of the bank, in every framework in which it makes sense.
 
@@ -127,7 +140,7 @@ class Exercise:
         points: marks for a full answer.
         statement: Markdown: what to write and which properties it must have.
         hints: three, from a nudge to nearly there.
-        follow_ups: interview questions that build on it.
+        follow_ups: interview questions that build on it, each with its answer.
         criteria: what an answer must get right, by name.
         cases: draws the inputs from a generator: small, and the same for the same generator state.
         judge: compares one case's observations with what is expected. Never runs learner code.
@@ -144,7 +157,7 @@ class Exercise:
     points: int
     statement: str
     hints: tuple[str, str, str]
-    follow_ups: tuple[str, ...]
+    follow_ups: tuple[FollowUp, ...]
     criteria: Mapping[str, Criterion]
     cases: Callable[[np.random.Generator], list[Case]]
     judge: Judge

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from tl_course.exercises.engine.compare import holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Plain, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
 from tl_course.i18n import _
 
 SHORTEST, LONGEST = 16, 64  # characters of a key
@@ -210,9 +210,29 @@ EXERCISE = Exercise(
         ),
     ),
     follow_ups=(
-        _("The weights behind a model's name are updated. How does the cache notice?"),
-        _("Random augmentation is switched on. May features still be cached?"),
-        _("A key collides once in 2^64. With how many keys does that begin to matter?"),
+        FollowUp(
+            _("The weights behind a model's name are updated. How does the cache notice?"),
+            _(
+                "It does not, if the key holds only the name: old features are served. Put a digest of the weights, "
+                "or a pinned revision of them, into the key, so that new weights give a new key."
+            ),
+        ),
+        FollowUp(
+            _("Random augmentation is switched on. May features still be cached?"),
+            _(
+                "Not as they are: each epoch must see other random views, and a cache freezes the first. Cache "
+                "features without augmentation, or store a fixed number of augmented views for each image and say so "
+                "in the settings."
+            ),
+        ),
+        FollowUp(
+            _("A key collides once in 2^64. With how many keys does that begin to matter?"),
+            _(
+                "By the birthday bound the chance is about n squared over 2^65. A million keys give about 3 in 10^8; "
+                "with 2^32 keys, some four billion, it is near 40 %. A longer digest settles the question for a few "
+                "bytes."
+            ),
+        ),
     ),
     criteria={
         "text": Criterion(_("is a string of 16 to 64 hexadecimal digits"), weight=0.5, needs=("images", "recipe")),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.exercises.feature_extraction._backbones import (
     backbone_features,
@@ -253,12 +253,34 @@ EXERCISE = Exercise(
         ),
     ),
     follow_ups=(
-        _("What does `eval()` change, what does `no_grad()` change, and what goes wrong when either is missing?"),
-        _(
-            "Only the BatchNorm layers of a training model were in eval mode. What does `train(True)` at the end do "
-            "to them?"
+        FollowUp(
+            _("What does `eval()` change, what does `no_grad()` change, and what goes wrong when either is missing?"),
+            _(
+                "eval() changes how layers behave: BatchNorm uses its running statistics and Dropout is off. "
+                "no_grad() stops the recording for gradients. Without the first, features are random or depend on "
+                "their batch and the statistics drift; without the second, the features are right but memory grows "
+                "with every batch."
+            ),
         ),
-        _("Features can be computed once and cached. Which changes to the data or the model make the cache stale?"),
+        FollowUp(
+            _(
+                "Only the BatchNorm layers of a training model were in eval mode. What does `train(True)` at the end "
+                "do to them?"
+            ),
+            _(
+                "train(True) works on all submodules, so those BatchNorm layers go into training mode too, and the "
+                "next training step overwrites their statistics. To restore exactly, remember the flag of every "
+                "module and set each one back."
+            ),
+        ),
+        FollowUp(
+            _("Features can be computed once and cached. Which changes to the data or the model make the cache stale?"),
+            _(
+                "Everything that a feature depends on: the images, their preprocessing (size, crop, normalisation, "
+                "augmentation), the weights, the layer and pooling they are read from. New labels or another head "
+                "leave the cache valid."
+            ),
+        ),
     ),
     criteria={
         "value": Criterion(_("returns every image's features in order, in inference mode"), weight=2),

@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from tl_course.exercises.engine.compare import holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Plain, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.exercises.feature_extraction._few_shot_draws import NUM_DRAWS, examine
 from tl_course.i18n import _
@@ -185,12 +185,33 @@ EXERCISE = Exercise(
         ),
     ),
     follow_ups=(
-        _(
-            "Accuracy with 5 labels a class varies by several points from draw to draw. How do you report such a "
-            "result?"
+        FollowUp(
+            _(
+                "Accuracy with 5 labels a class varies by several points from draw to draw. How do you report such a "
+                "result?"
+            ),
+            _(
+                "Repeat it with many seeds and report the mean, the standard deviation or a confidence interval, and "
+                "the number of draws. Compare methods on the same draws, so that the luck of a draw cancels in the "
+                "difference."
+            ),
         ),
-        _("When would you rather draw in proportion to the class frequencies?"),
-        _("Why should the test set not depend on this seed?"),
+        FollowUp(
+            _("When would you rather draw in proportion to the class frequencies?"),
+            _(
+                "When the experiment stands for labelling at random in practice, or when the predicted probabilities "
+                "should match the real class frequencies. A balanced draw tells the model that all classes are "
+                "equally likely."
+            ),
+        ),
+        FollowUp(
+            _("Why should the test set not depend on this seed?"),
+            _(
+                "Otherwise two things vary at once, and a test set that happens to be easy looks like a good draw. It "
+                "could also contain examples that another seed trains on. One fixed test set asks every draw the same "
+                "questions."
+            ),
+        ),
     ),
     criteria={
         "balanced": Criterion(_("draws per_class indices of each class")),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.i18n import _
 
@@ -149,9 +149,29 @@ EXERCISE = Exercise(
         _("Channels first: the spatial axes are 2 and 3. Channels last: they are 1 and 2."),
     ),
     follow_ups=(
-        _("VGG16 ends in 7 x 7 x 512. How many inputs has the head after flattening, and how many after pooling?"),
-        _("Why does a network that ends in global average pooling accept images of any size?"),
-        _("What does the average lose that matters for detection or segmentation?"),
+        FollowUp(
+            _("VGG16 ends in 7 x 7 x 512. How many inputs has the head after flattening, and how many after pooling?"),
+            _(
+                "Flattened: 7 x 7 x 512 = 25,088 inputs. Pooled: 512, one for each channel, so the head has 49 times "
+                "fewer weights."
+            ),
+        ),
+        FollowUp(
+            _("Why does a network that ends in global average pooling accept images of any size?"),
+            _(
+                "Convolution kernels slide over whatever size they get, and the average turns any height and width "
+                "into C numbers, so the head always sees the same length. The image must only be large enough for the "
+                "downsampling, and accuracy falls when objects have a very different size from those in training."
+            ),
+        ),
+        FollowUp(
+            _("What does the average lose that matters for detection or segmentation?"),
+            _(
+                "Where something is: the mean of a channel is the same whether an object stands at the left or at the "
+                "right. Detection and segmentation need a place for each answer, so they work on the feature map "
+                "itself."
+            ),
+        ),
     ),
     criteria={
         "value": Criterion(_("averages each channel over both spatial axes"), weight=2),

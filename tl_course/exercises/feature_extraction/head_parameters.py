@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.i18n import _
 
@@ -107,8 +107,21 @@ EXERCISE = Exercise(
         _("Each class has one weight for each input, and one bias of its own."),
     ),
     follow_ups=(
-        _("With 50 labelled images, which of the two heads would you try first, and why?"),
-        _("Which image sizes does each of the two heads accept?"),
+        FollowUp(
+            _("With 50 labelled images, which of the two heads would you try first, and why?"),
+            _(
+                "The pooled one: 512 weights for each class instead of 25,088, so it overfits less with so few "
+                "images. Flattening can pay only if the position in the image matters, and then with strong "
+                "regularisation."
+            ),
+        ),
+        FollowUp(
+            _("Which image sizes does each of the two heads accept?"),
+            _(
+                "After flattening, only sizes whose map is 7 x 7: for VGG16, 224 to 255 pixels a side, because its "
+                "five poolings halve and round down. After pooling, any size from 32 pixels on."
+            ),
+        ),
     ),
     criteria={
         "flatten": Criterion(_("counts the head after flattening")),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Plain, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.exercises.feature_extraction._neighbours import features, labelled, never_ties, ties_tell, votes, winner
 from tl_course.i18n import _
@@ -209,9 +209,31 @@ EXERCISE = Exercise(
         ),
     ),
     follow_ups=(
-        _("Why need the test features not be normalised for the ranking, while the training features must be?"),
-        _("A k-NN probe scores well and a linear probe badly. What does that say about the features?"),
-        _("What does k-NN on a million stored features cost for one query, and what makes it faster?"),
+        FollowUp(
+            _("Why need the test features not be normalised for the ranking, while the training features must be?"),
+            _(
+                "The length of a test vector multiplies all of its own similarities alike, which leaves their order. "
+                "The length of a training vector multiplies only that example's similarity, so long vectors would "
+                "move up for every query."
+            ),
+        ),
+        FollowUp(
+            _("A k-NN probe scores well and a linear probe badly. What does that say about the features?"),
+            _(
+                "Classes may lie in several tight clusters that a neighbour finds and one hyperplane for each class "
+                "does not separate. First rule out a badly trained probe: features without scaling, too few steps, "
+                "too strong a penalty."
+            ),
+        ),
+        FollowUp(
+            _("What does k-NN on a million stored features cost for one query, and what makes it faster?"),
+            _(
+                "A comparison with each: a million times D multiplications, half a billion for D = 512, and 2 GB of "
+                "float32 to read. Matrix products over many queries, fewer or smaller numbers (PCA, float16, "
+                "quantisation) help; an approximate index such as HNSW or IVF makes the search sublinear for a small "
+                "loss of recall."
+            ),
+        ),
     ),
     criteria={
         "value": Criterion(_("predicts the majority class of the k most similar examples"), weight=2),

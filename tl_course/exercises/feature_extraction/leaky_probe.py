@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Plain, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import NotPlain, as_array
 from tl_course.i18n import _
 
@@ -189,9 +189,30 @@ EXERCISE = Exercise(
         _("Fit on one split, apply to both. A standard deviation of exactly 0 is replaced by 1 before you divide."),
     ),
     follow_ups=(
-        _("Where else does such a leak hide: PCA, feature selection, choosing the layer, early stopping?"),
-        _("How would you standardise inside five-fold cross-validation?"),
-        _("When does this leak change the accuracy a lot, and when hardly at all?"),
+        FollowUp(
+            _("Where else does such a leak hide: PCA, feature selection, choosing the layer, early stopping?"),
+            _(
+                "In each of them, as soon as test examples take part in fitting or in choosing; selecting features by "
+                "their labels is the worst. Fit on the training split, choose on a validation split, and use the test "
+                "set once at the end."
+            ),
+        ),
+        FollowUp(
+            _("How would you standardise inside five-fold cross-validation?"),
+            _(
+                "Inside each fold: mean and standard deviation from the four training parts, applied to the held-out "
+                "part. A scikit-learn Pipeline of StandardScaler and classifier, handed to cross_val_score, does just "
+                "that."
+            ),
+        ),
+        FollowUp(
+            _("When does this leak change the accuracy a lot, and when hardly at all?"),
+            _(
+                "A lot when the two splits differ, when the training set is small beside the test set, or when the "
+                "service sees single examples and cannot repeat the computation. Hardly at all when both are large "
+                "samples of one distribution, because their statistics agree; it is still wrong."
+            ),
+        ),
     ),
     criteria={
         "train": Criterion(_("training features have mean 0 and standard deviation 1 (of np.std)")),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
 from tl_course.exercises.feature_extraction._backbones import backbone_features, backbone_weights
 from tl_course.exercises.feature_extraction._train_candidate import probe_keras, probe_pytorch
 from tl_course.i18n import _
@@ -230,11 +230,31 @@ EXERCISE = Exercise(
         ),
     ),
     follow_ups=(
-        _("Why are frozen parameters alone not enough when the backbone has BatchNorm?"),
-        _("The backbone never changes. How would you train the same head ten times faster?"),
-        _(
-            "Keras: the backbone is unfrozen later. What must be called again, and what do its BatchNorm layers do "
-            "then?"
+        FollowUp(
+            _("Why are frozen parameters alone not enough when the backbone has BatchNorm?"),
+            _(
+                "Running mean and variance are no parameters: a forward pass in training mode updates them without "
+                "any gradient. In that mode BatchNorm also normalises by the batch, so the frozen backbone's features "
+                "depend on an image's neighbours and differ from those used later."
+            ),
+        ),
+        FollowUp(
+            _("The backbone never changes. How would you train the same head ten times faster?"),
+            _(
+                "Run the backbone once over all images, keep the features, and train the head on these: an epoch is "
+                "then one small matrix product for each batch. This needs fixed inputs, so no random augmentation."
+            ),
+        ),
+        FollowUp(
+            _(
+                "Keras: the backbone is unfrozen later. What must be called again, and what do its BatchNorm layers do "
+                "then?"
+            ),
+            _(
+                "compile() must be called again, because the training step is built for the variables that were "
+                "trainable then. As long as the backbone is called with training=False, its BatchNorm layers keep "
+                "using their stored statistics and do not update them; their gamma and beta become trainable."
+            ),
         ),
     ),
     criteria={

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.i18n import _
 
@@ -159,8 +159,23 @@ EXERCISE = Exercise(
         _("Sum hidden times mask over the token axis, sum the mask over the same axis, and divide by at least 1."),
     ),
     follow_ups=(
-        _("Why does an average without the mask make a text's vector depend on its neighbours in the batch?"),
-        _("When would you take the [CLS] vector instead, and why is it poor before fine-tuning?"),
+        FollowUp(
+            _("Why does an average without the mask make a text's vector depend on its neighbours in the batch?"),
+            _(
+                "The batch is padded to its longest text. Without the mask the padding vectors enter the mean, and "
+                "their number depends on how long the neighbours are, so the same text gets another vector in another "
+                "batch."
+            ),
+        ),
+        FollowUp(
+            _("When would you take the [CLS] vector instead, and why is it poor before fine-tuning?"),
+            _(
+                "When the model was trained so that this vector stands for the text: fine-tuned for classification, "
+                "or an embedding model built on it. Pretraining asks little of it (next-sentence prediction in BERT, "
+                "nothing in RoBERTa), so it summarises poorly; Reimers and Gurevych (2019) found averaged GloVe "
+                "vectors better for similarity."
+            ),
+        ),
     ),
     criteria={
         "value": Criterion(_("averages the real tokens"), weight=2),

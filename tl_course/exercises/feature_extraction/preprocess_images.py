@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.i18n import _
 
@@ -192,15 +192,36 @@ EXERCISE = Exercise(
         _("PyTorch: divide by 255, normalise, then `permute`. Keras: 0, 127.5 and 255 must become -1, 0 and 1."),
     ),
     follow_ups=(
-        _(
-            "Training used the right contract and serving another one. Which symptom do you see, and which error "
-            "message?"
+        FollowUp(
+            _(
+                "Training used the right contract and serving another one. Which symptom do you see, and which error "
+                "message?"
+            ),
+            _(
+                "There is no error message: shapes and types fit. Accuracy in service is lower than offline, "
+                "predictions may gather in a few classes, and the mean and range of the model's inputs differ from "
+                "those in training."
+            ),
         ),
-        _(
-            "Would you normalise with ImageNet's statistics or your own data's, if the backbone stays frozen? And "
-            "from scratch?"
+        FollowUp(
+            _(
+                "Would you normalise with ImageNet's statistics or your own data's, if the backbone stays frozen? And "
+                "from scratch?"
+            ),
+            _(
+                "Frozen: with the statistics the backbone was pretrained with, because its weights expect inputs on "
+                "that scale. From scratch: with those of your own training split; any fixed, sensible scale will do, "
+                "since the weights adapt to it."
+            ),
         ),
-        _("Where would you put the preprocessing, so that training and serving cannot differ?"),
+        FollowUp(
+            _("Where would you put the preprocessing, so that training and serving cannot differ?"),
+            _(
+                "Inside the exported model, as a layer or as buffers of a wrapping module, so that the service sends "
+                "raw bytes. Otherwise in one versioned function that both import, with a test that compares the "
+                "logits of a reference image."
+            ),
+        ),
     ),
     criteria={
         "value": Criterion(_("gives each byte of each channel the value that the backbone expects"), weight=2),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Plain, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import NotPlain, as_array
 from tl_course.i18n import _
 
@@ -185,9 +185,34 @@ EXERCISE = Exercise(
         ),
     ),
     follow_ups=(
-        _("Why is sorting by length harmless for feature extraction and doubtful for training?"),
-        _("Attention costs grow with the square of the length. How would you cut batches by tokens instead of texts?"),
-        _("Why do many libraries start with the longest batch?"),
+        FollowUp(
+            _("Why is sorting by length harmless for feature extraction and doubtful for training?"),
+            _(
+                "In inference mode and with the mask, a text's vector does not depend on its batch, so only the "
+                "padding changes. In training, a batch of equal lengths is no random sample: length goes with topic "
+                "and class, so the gradients of successive batches are biased. Bucketing with shuffling is the usual "
+                "compromise."
+            ),
+        ),
+        FollowUp(
+            _(
+                "Attention costs grow with the square of the length. How would you cut batches by tokens "
+                "instead of texts?"
+            ),
+            _(
+                "Sort by length and add texts as long as (number of texts) x (longest length) stays within a budget "
+                "of tokens. Where attention dominates, budget number x length squared; for short texts the linear "
+                "layers dominate, and counting tokens is right."
+            ),
+        ),
+        FollowUp(
+            _("Why do many libraries start with the longest batch?"),
+            _(
+                "It needs the most memory, so a batch that does not fit fails at once and not after an hour. The "
+                "estimate of the remaining time is then pessimistic rather than too hopeful, and later batches fit "
+                "into memory that is already allocated."
+            ),
+        ),
     ),
     criteria={
         "each once": Criterion(_("puts every text into exactly one batch")),

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Plain, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.exercises.feature_extraction._served_model import keras_model, logits, telling_inputs, torch_model
 from tl_course.i18n import _
@@ -294,11 +294,31 @@ EXERCISE = Exercise(
         _("Feed the backbone what the training code fed it, and switch both backbone and head to inference."),
     ),
     follow_ups=(
-        _("How would you package a model so that its preprocessing cannot be forgotten?"),
-        _("Which single number, logged in training and in service, would have shown the fault on the first day?"),
-        _(
-            "Frozen in training, is a backbone with batch normalisation really unchanged? What must be set besides "
-            "requires_grad?"
+        FollowUp(
+            _("How would you package a model so that its preprocessing cannot be forgotten?"),
+            _(
+                "Save it with the model: as the first layers of the exported graph, or as a module that holds mean "
+                "and std as buffers. The service then sends raw images, and a reference image with known logits is "
+                "checked at start."
+            ),
+        ),
+        FollowUp(
+            _("Which single number, logged in training and in service, would have shown the fault on the first day?"),
+            _(
+                "The mean of what the backbone receives (its standard deviation beside it): training and service "
+                "would differ by a fixed shift and scale from the first request on. It needs no labels."
+            ),
+        ),
+        FollowUp(
+            _(
+                "Frozen in training, is a backbone with batch normalisation really unchanged? What must be set besides "
+                "requires_grad?"
+            ),
+            _(
+                "Not by itself: in training mode BatchNorm updates its running statistics without any gradient, and "
+                "normalises by the batch. Put those layers into inference mode too: eval() again after every train() "
+                "in PyTorch, training=False in the call in Keras."
+            ),
         ),
     ),
     criteria={

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tl_course.exercises.engine.compare import close
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.i18n import _
 
@@ -126,11 +126,25 @@ EXERCISE = Exercise(
         _("Comparing two integer arrays gives True and False, and the mean of those is a share."),
     ),
     follow_ups=(
-        _(
-            "95 % of the examples are of one class. What does an accuracy of 95 % say, and what would you report "
-            "beside it?"
+        FollowUp(
+            _(
+                "95 % of the examples are of one class. What does an accuracy of 95 % say, and what would you report "
+                "beside it?"
+            ),
+            _(
+                "Nothing yet: a model that always names the frequent class reaches 95 % without looking. Report that "
+                "baseline beside it, and what the rare class gets: its recall and precision, the balanced accuracy or "
+                "the confusion matrix."
+            ),
         ),
-        _("Why does softmax before argmax change nothing?"),
+        FollowUp(
+            _("Why does softmax before argmax change nothing?"),
+            _(
+                "Softmax keeps the order: of two logits, the larger keeps the larger probability, so "
+                "the position of the maximum stays. Only rounding can spoil this, when very close probabilities "
+                "become equal; taking argmax of the logits is safer and cheaper."
+            ),
+        ),
     ),
     criteria={
         "value": Criterion(_("gives the share of right predictions when classes are uneven"), weight=2),

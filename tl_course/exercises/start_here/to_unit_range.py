@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, Mistake, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.i18n import _
 
@@ -113,11 +113,25 @@ EXERCISE = Exercise(
         _("Make a float32 copy with `astype` first; then divide the copy."),
     ),
     follow_ups=(
-        _(
-            "A model was trained on images in [0, 1] and is served images in 0..255. What happens, and does anything "
-            "fail?"
+        FollowUp(
+            _(
+                "A model was trained on images in [0, 1] and is served images in 0..255. What happens, and does "
+                "anything fail?"
+            ),
+            _(
+                "Nothing fails: shapes and types are right. The activations are far outside what the weights were "
+                "trained for, so predictions are often wrong and may be very confident. Only a check of the input's "
+                "range or a drop in accuracy shows it."
+            ),
         ),
-        _("Why do data sets store uint8 and convert late, batch by batch?"),
+        FollowUp(
+            _("Why do data sets store uint8 and convert late, batch by batch?"),
+            _(
+                "A byte needs a quarter of the memory, disk and bandwidth of a float32, and it is what the image file "
+                "holds, so nothing is lost. Converting one batch costs little, and only that batch needs the fourfold "
+                "memory."
+            ),
+        ),
     ),
     criteria={
         "value": Criterion(_("brings every byte to its place in [0, 1]"), weight=2),
