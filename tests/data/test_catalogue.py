@@ -30,6 +30,7 @@ def test_names() -> None:
         "mnist",
         "photos",
         "sentiment",
+        "shapes",
         "fashion_mnist",
         "cifar10",
         "flowers102",

@@ -11,6 +11,7 @@ from tl_course.data.hub import HUBS, cifar10, fashion_mnist, flowers102, oxford_
 from tl_course.data.packaged import digits, mnist
 from tl_course.data.photos import photos
 from tl_course.data.sentiment import sentiment
+from tl_course.data.shapes import LICENCE, SOURCE, shapes
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 
@@ -24,6 +25,7 @@ class Entry:
     shape: tuple[int, ...]
     num_classes: int
     offline: bool = True
+    origin: tuple[str, str] | None = None  # source and licence of what is neither downloaded nor an asset
 
 
 _ENTRIES = {
@@ -31,6 +33,7 @@ _ENTRIES = {
     "mnist": Entry(mnist, (3000, 500, 1500), (28, 28, 1), 10),
     "photos": Entry(photos, (1800, 360, 720), (64, 64, 3), 18),
     "sentiment": Entry(sentiment, (2052, 329, 1051), (), 2),
+    "shapes": Entry(shapes, (800, 200, 400), (32, 32, 3), 8, origin=(SOURCE, LICENCE)),
     "fashion_mnist": Entry(fashion_mnist, (55000, 5000, 10000), (28, 28, 1), 10, offline=False),
     "cifar10": Entry(cifar10, (45000, 5000, 10000), (32, 32, 3), 10, offline=False),
     "flowers102": Entry(flowers102, (1020, 1020, 6149), (64, 64, 3), 102, offline=False),
@@ -50,6 +53,8 @@ def load(name: str, **options: Any) -> Dataset:
 
     - photos: size (8 to 72), colour, per_photo={"train": 100, "val": 20, "test": 40}
     - sentiment: domain ("tweets", "movies", "products", "news"), neutral (0.5)
+    - shapes: domain ("plain", "coloured", "textured", "cluttered", "inverted", "wild"), size (16 to 64), per_class,
+      seed, colour, texture, background and inversion (0 to 1), spurious (0 to 1)
     - fashion_mnist, cifar10: root (folder that holds the files)
     - flowers102, oxford_pets: root, size (64), max_gib
 
@@ -83,7 +88,7 @@ def describe(name: str) -> dict[str, Any]:
     """
     entry = _entry(name)
     train, val, test = entry.counts
-    origin = HUBS.get(name)
+    source, licence = _origin(name, entry)
     return {
         "name": name,
         "train": train,
@@ -92,10 +97,19 @@ def describe(name: str) -> dict[str, Any]:
         "shape": entry.shape,
         "classes": entry.num_classes,
         "offline": entry.offline,
-        "licence": origin.licence if origin else ASSETS[name].licence,
-        "source": origin.source if origin else ASSETS[name].citation,
+        "licence": licence,
+        "source": source,
         "notes": getdoc(entry.load),
     }
+
+
+def _origin(name: str, entry: Entry) -> tuple[str, str]:
+    """Source and licence of a data set."""
+    if entry.origin:
+        return entry.origin
+    if name in HUBS:
+        return HUBS[name].source, HUBS[name].licence
+    return ASSETS[name].citation, ASSETS[name].licence
 
 
 def _entry(name: str) -> Entry:
