@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from tl_course import plots
 from tl_course.errors import BadInput
+from tl_course.history import History
 
 RNG = np.random.default_rng(0)
 RUNS = {"features": RNG.normal(0.7, 0.02, (5, 4)), "scratch": RNG.normal(0.5, 0.05, (5, 4))}
@@ -113,3 +114,28 @@ def test_wrong_shapes_are_refused() -> None:
         plots.confusion_matrix(np.array([0, 2]), np.array([0, 1]), ["a", "b"])
     with pytest.raises(BadInput, match="as many titles"):
         plots.image_grid(np.zeros((2, 8, 8)), ["only one"])
+    with pytest.raises(BadInput, match="at least one epoch"):
+        plots.training_curves(History())
+
+
+def test_training_curves_star_the_best_epoch_and_part_the_stages() -> None:
+    history = History(
+        train_loss=[2.0, 1.0, 0.5],
+        val_loss=[1.9, 1.2, 1.3],
+        val_accuracy=[0.3, 0.7, 0.6],
+        lr=[1e-3] * 3,
+        seconds=[1.0] * 3,
+        stage=["linear probe", "fine-tune", "fine-tune"],
+        best_epoch=2,
+    )
+    figure = plots.training_curves(history)
+    figure.canvas.draw()
+    loss, accuracy = figure.axes
+    drawn = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in loss.get_lines()}
+    assert drawn["training"] == history.train_loss and drawn["validation"] == history.val_loss
+    assert drawn["best epoch, 2"] == [1.2]
+    stars = [line for line in accuracy.get_lines() if line.get_marker() == "*"]
+    assert [(list(star.get_xdata()), list(star.get_ydata())) for star in stars] == [([2], [0.7])]
+    assert [line.get_xdata() for line in loss.get_lines() if str(line.get_label()).startswith("_")] == [[1.5, 1.5]]
+    assert all(axes.get_xlabel() == "epoch" and axes.get_ylabel() for axes in figure.axes)
+    assert "validation: from 0.3 to 0.6" in plots.alt_text(figure) and plt.get_fignums() == []

@@ -1,6 +1,5 @@
 """The from-scratch baseline: one structure in both frameworks, trained by one recipe, and able to learn."""
 
-import itertools
 from dataclasses import replace
 from types import ModuleType
 
@@ -12,7 +11,7 @@ import torch
 from tl_course.errors import BadInput
 from tl_course.keras import scratch as keras_scratch
 from tl_course.pytorch import scratch as torch_scratch
-from tl_course.scratch_recipe import Recipe, augmented_batches, learning_rate, random_shift, tune
+from tl_course.scratch_recipe import Recipe, augmented_batches, random_shift, tune
 
 FRAMEWORKS = [pytest.param(torch_scratch, id="pytorch"), pytest.param(keras_scratch, id="keras")]
 
@@ -100,12 +99,6 @@ def test_shift_moves_content_and_flip_mirrors_it() -> None:
         < 140
     )
     np.testing.assert_array_equal(random_shift(images, 0.0, False, rng), images)
-
-
-def test_the_learning_rate_warms_up_then_falls_to_zero() -> None:
-    rates = [learning_rate(Recipe(lr=1.0), step, 100) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == pytest.approx(1.0) and rates[-1] < 0.01
-    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_steps_grow_with_the_data_within_bounds() -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.typing import RcKeyType
 
+    from tl_course.history import History
+
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Colours that readers with any common colour blindness can tell apart (Okabe & Ito, 2008)."""
 
@@ -165,6 +167,40 @@ def confusion_matrix(
         )
     np.add.at(counts, (truth, guess), 1)
     return matrix(counts, class_names, class_names, title, "predicted class", "true class", "{:.0f}")
+
+
+def training_curves(history: "History", title: str = "Training") -> "Figure":
+    """Loss (left) and validation accuracy (right) by epoch, the best epoch starred, a line where a new stage begins.
+
+    Args:
+        history: what `fit` returned, at least one epoch.
+        title: heading of the whole figure.
+    """
+    import matplotlib.pyplot as plt
+
+    if len(history) == 0:
+        raise BadInput("a history of at least one epoch", "an empty one", "train with num_epochs=1 or more")
+    epochs, best = np.arange(1, len(history) + 1), history.best_epoch
+    panels = (
+        ("loss", {"training": history.train_loss, "validation": history.val_loss}),
+        ("validation accuracy", {"validation": history.val_accuracy}),
+    )
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+        for axes, (ylabel, lines) in zip(grid, panels, strict=True):
+            for (name, values), colour, marker in zip(lines.items(), OKABE_ITO, MARKERS, strict=False):
+                axes.plot(epochs, values, color=colour, marker=marker, linewidth=2, label=name)
+            if best:
+                last = next(reversed(lines.values()))[best - 1]
+                axes.plot([best], [last], "*", color="#D55E00", markersize=16, label=f"best epoch, {best}", zorder=3)
+            for epoch in np.flatnonzero(np.array(history.stage[1:]) != np.array(history.stage[:-1])):
+                axes.axvline(epoch + 1.5, color="grey", linewidth=1, linestyle=(0, (1, 3)))
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.set(title=ylabel.capitalize(), xlabel="epoch", ylabel=ylabel)
+            axes.legend()
+        figure.suptitle(title, fontsize=STYLE["axes.titlesize"])
+        plt.close(figure)
+    return figure
 
 
 def image_grid(

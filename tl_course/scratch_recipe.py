@@ -20,7 +20,7 @@ class Recipe:
     """Everything about one training run except the data and the seed.
 
     Attributes:
-        lr: peak learning rate of AdamW, reached after a tenth of the steps, then decayed along a half cosine to 0.
+        lr: peak learning rate of AdamW, reached after a tenth of the steps, then decayed (`schedules.warmup_cosine`).
         weight_decay: decoupled weight decay (Loshchilov & Hutter, 2019).
         batch_size: images a step, fewer when there are fewer.
         steps: gradient steps; None lets `num_steps` choose by the number of images.
@@ -123,14 +123,6 @@ def random_shift(images: np.ndarray, shift: float, flip: bool, rng: np.random.Ge
         crop = padded[i, row : row + height, column : column + width]
         moved[i] = crop[:, ::-1] if mirrored[i] else crop
     return moved
-
-
-def learning_rate(recipe: Recipe, step: int, num_steps: int) -> float:
-    """Linear warm-up over the first tenth of the steps, then a half cosine to 0 (Loshchilov & Hutter, 2017)."""
-    warmup = max(1, num_steps // 10)
-    if step < warmup:
-        return recipe.lr * (step + 1) / warmup
-    return recipe.lr * 0.5 * (1 + float(np.cos(np.pi * (step - warmup) / max(1, num_steps - warmup))))
 
 
 def standardizer(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 from keras import layers
 
+from tl_course.schedules import warmup_cosine
 from tl_course.scratch_recipe import (
     WIDTHS,
     Recipe,
     ScratchResult,
     augmented_batches,
     check_images,
-    learning_rate,
     standardizer,
 )
 
@@ -93,7 +93,7 @@ def _fit(
     num_steps = recipe.num_steps(len(images))
     losses = []
     for step, (batch_x, batch_y) in enumerate(augmented_batches(images, labels, recipe, num_steps, rng)):
-        optimizer.learning_rate = learning_rate(recipe, step, num_steps)
+        optimizer.learning_rate = warmup_cosine(step, num_steps, recipe.lr)
         model.reset_metrics()  # otherwise train_on_batch answers with the mean over all steps so far
         losses.append(float(model.train_on_batch(batch_x.astype("float32"), batch_y)))
     return losses

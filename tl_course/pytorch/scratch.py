@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from tl_course.schedules import warmup_cosine
 from tl_course.scratch_recipe import (
     WIDTHS,
     Recipe,
     ScratchResult,
     augmented_batches,
     check_images,
-    learning_rate,
     standardizer,
 )
 
@@ -110,7 +110,7 @@ def _fit(
     model.train()
     for step, (batch_x, batch_y) in enumerate(augmented_batches(images, labels, recipe, num_steps, rng)):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, step, num_steps)
+            group["lr"] = warmup_cosine(step, num_steps, recipe.lr)
         logits = model(_channels_first(batch_x))  # (n, num_classes)
         loss = nn.functional.cross_entropy(logits, torch.from_numpy(batch_y))
         optimizer.zero_grad()
