@@ -1,4 +1,4 @@
-"""What draws of a few examples a class look like: balanced, distinct, ascending and random."""
+"""What draws of a few examples per class look like: balanced, distinct, ascending and random."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ NUM_DRAWS = 60  # seeds tried: enough that a fair draw fails the checks less tha
 
 
 def examine(draws: list[np.ndarray], y: np.ndarray, per_class: int) -> list[Finding]:
-    """Check draws of per_class examples a class.
+    """Check draws of ``per_class`` examples from each class.
 
     Args:
         draws: what was drawn, one array a seed; anything but indices into y fails all criteria.

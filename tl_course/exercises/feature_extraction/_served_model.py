@@ -1,10 +1,12 @@
-"""The tiny trained model of a service, and images on which every wrong preprocessing shows."""
+"""The tiny trained model of a service, images on which every wrong preprocessing shows, and the probes that serve."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tl_course.exercises.engine.exercise import Plain
+from tl_course.exercises.engine.plain import as_array
 from tl_course.exercises.feature_extraction._backbones import backbone_features, keras_backbone, torch_backbone
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # ImageNet, after torchvision
@@ -74,3 +76,46 @@ def keras_model(inputs: dict[str, Plain]) -> tuple[Any, Any]:
     head = keras.Sequential([keras.Input((8,)), layers.Dropout(0.5), layers.Dense(4)])
     head.layers[-1].set_weights([inputs["weights"], inputs["bias"]])
     return keras_backbone(inputs), head
+
+
+def _observe(predict, batch, singles, weights, scheme: str) -> dict[str, Plain]:
+    """What both probes report: classes of a batch and of single images, and whether the weights stayed."""
+    before = weights()
+    classes = as_array(predict(batch))
+    alone = [as_array(predict(single)).ravel() for single in singles]
+    kept = all(np.array_equal(old, new) for old, new in zip(before, weights(), strict=True))
+    return {"classes": classes, "alone": np.concatenate(alone), "state kept": kept, "scheme": scheme}
+
+
+def probe_pytorch(candidate, inputs):
+    """Serve a batch, then its first four images one at a time; watch the backbone's buffers."""
+    import torch
+
+    torch.manual_seed(0)
+    backbone, head = torch_model(inputs)
+    images = torch.from_numpy(inputs["images"]).permute(0, 3, 1, 2).contiguous()
+    served = images.clone()
+    observed = _observe(
+        partial(candidate, backbone, head),
+        served,
+        [images[i : i + 1].clone() for i in range(4)],
+        lambda: [as_array(value) for value in backbone.state_dict().values()],
+        "imagenet",
+    )
+    return {**observed, "images kept": torch.equal(served, images)}
+
+
+def probe_keras(candidate, inputs):
+    """Serve a batch, then its first four images one at a time; watch the backbone's weights."""
+    from keras import ops
+
+    images = inputs["images"]
+    backbone, head = keras_model(inputs)
+    observed = _observe(
+        partial(candidate, backbone, head),
+        ops.convert_to_tensor(images),
+        [ops.convert_to_tensor(images[i : i + 1]) for i in range(4)],
+        lambda: [value.copy() for value in backbone.get_weights()],
+        "symmetric",
+    )
+    return {**observed, "images kept": True}

@@ -22,7 +22,7 @@ def cache_key(images: np.ndarray, model: str, settings: dict) -> str:
 
     Args:
         images: any shape and dtype, in any memory layout.
-        model: the backbone's name.
+        model: the backbone's name, which stands for one fixed set of weights.
         settings: the preprocessing, names to numbers, strings, booleans or lists of these.
 
     Returns:
@@ -192,14 +192,14 @@ EXERCISE = Exercise(
     title=_("A name for cached features"),
     lesson="03_feature_extraction",
     minutes=12,
-    difficulty=3,
+    difficulty=4,
     points=4,
     statement=_(
         "Frozen features are computed once and kept. Write `cache_key(images, model, settings)`, the name they are "
         "kept under: 16 to 64 hexadecimal digits. It changes whenever the images (values, dtype or shape), the "
         "model's name or any setting changes. It is the same for equal content: a copy, another memory layout of the "
-        "array, another order of the settings, another process. `settings` is a flat dict of numbers, strings, "
-        "booleans and lists; it stays unchanged."
+        "array, another order of the settings, another process. `model` names one fixed set of weights; `settings` is "
+        "a flat dict of numbers, strings, booleans and lists and stays unchanged."
     ),
     hints=(
         _("List everything that the features depend on; a key that forgets one of these serves wrong features."),

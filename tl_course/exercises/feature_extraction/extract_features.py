@@ -4,14 +4,8 @@ import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
-from tl_course.exercises.engine.plain import as_array
-from tl_course.exercises.feature_extraction._backbones import (
-    backbone_features,
-    backbone_weights,
-    counting,
-    keras_backbone,
-    torch_backbone,
-)
+from tl_course.exercises.feature_extraction._backbones import backbone_features, backbone_weights
+from tl_course.exercises.feature_extraction._watched_backbone import probe_keras, probe_pytorch
 from tl_course.i18n import _
 
 PYTORCH = '''
@@ -37,7 +31,7 @@ def extract_features(backbone: nn.Module, images: torch.Tensor, batch_size: int)
     with torch.no_grad():
         features = [backbone(batch) for batch in images.split(batch_size)]  # each (n, D)
     backbone.train(was_training)
-    return torch.cat(features).numpy()
+    return torch.cat(features).cpu().numpy()
 '''
 
 PYTORCH_LOADER = """
@@ -169,56 +163,6 @@ def judge(case: Case, observed: dict[str, np.ndarray]) -> list[Finding]:
     ]
 
 
-def _observed(result, passes: dict[str, int], recorded: bool, before: dict, after: dict) -> dict:
-    """What both probes report."""
-    features = as_array(result)
-    changed = [name for name in before if not np.array_equal(before[name], after[name])]
-    seen = {"features": features, "kind": type(result).__name__, "dtype": str(features.dtype)}
-    return {**seen, **passes, "recorded": recorded, "changed": ", ".join(changed)}
-
-
-def probe_pytorch(candidate, inputs):
-    """Extract features, and watch what the backbone gets and what becomes of it."""
-    import torch
-
-    backbone = torch_backbone(inputs["weights"], dropout=0.5).train(inputs["training"])
-    sizes, recorded = [], []
-    backbone.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
-    backbone.register_forward_hook(lambda module, args, output: recorded.append(output.requires_grad))
-
-    def state():
-        return {
-            "weights": as_array(torch.cat([p.flatten() for p in backbone.parameters()])),
-            "BatchNorm statistics": as_array(torch.cat([b.float().flatten() for b in backbone.buffers()])),
-            "training mode": [module.training for module in backbone.modules()],
-            "precision": [str(p.dtype) for p in backbone.parameters()],
-            "requires_grad": [p.requires_grad for p in backbone.parameters()],
-        }
-
-    before = state()
-    images = torch.from_numpy(inputs["images"].transpose(0, 3, 1, 2).copy())
-    result = candidate(backbone, images, inputs["batch_size"])
-    return _observed(result, {"passes": len(sizes), "largest": max(sizes, default=0)}, any(recorded), before, state())
-
-
-def probe_keras(candidate, inputs):
-    """Extract features, and watch what the backbone gets and what becomes of it."""
-    inner = keras_backbone(inputs["weights"], dropout=0.5)
-    backbone = counting(inner)
-    backbone.trainable = inputs["training"]
-    backbone.compile(run_eagerly=True)
-
-    def state():
-        variables = [np.concatenate([as_array(w).ravel() for w in ws]) for ws in (inner.weights[:3], inner.weights[3:])]
-        flags = [layer.trainable for layer in (backbone, *inner.layers)]
-        return {"weights": variables[0], "BatchNorm statistics": variables[1], "trainable": flags}
-
-    before = state()
-    result = candidate(backbone, inputs["images"], inputs["batch_size"])
-    passes = {"passes": int(as_array(backbone.passes)), "largest": int(as_array(backbone.largest))}
-    return _observed(result, passes, False, before, state())
-
-
 TORCH_LOOP = "[backbone(batch) for batch in images.split(batch_size)]"
 KERAS_RETURN = "ops.convert_to_numpy(ops.concatenate(features))"
 KERAS_STEPS = "range(0, len(images), batch_size)"
@@ -235,8 +179,8 @@ EXERCISE = Exercise(
         "Write `extract_features(backbone, images, batch_size)`: the backbone's features of all N images as a NumPy "
         "float32 array (N, D), in the order of the images. The backbone runs in inference mode, on at most "
         "`batch_size` images at a time and no more often than needed; nothing is recorded for gradients. Afterwards "
-        "it is as it was: weights, BatchNorm statistics, mode and what is trainable. In PyTorch, its training flag "
-        "may have been on or off."
+        "it is as it was: weights, BatchNorm statistics, mode and what is trainable. In PyTorch all its modules are in "
+        "one mode when your function gets it, training or evaluation; afterwards every module's mode is compared."
     ),
     hints=(
         _(
@@ -248,8 +192,8 @@ EXERCISE = Exercise(
             "join."
         ),
         _(
-            "PyTorch: remember `backbone.training`, `eval()`, loop under `torch.no_grad()`, restore with "
-            "`train(flag)`. Keras: call the backbone with `training=False` and turn each result into NumPy."
+            "PyTorch: note the mode before you change it, and set both switches before the loop. Keras: a call takes "
+            "the mode as an argument, so nothing has to be restored."
         ),
     ),
     follow_ups=(
@@ -318,7 +262,7 @@ EXERCISE = Exercise(
                 "one-at-a-time": Mistake(ONE_AT_A_TIME, (("split(batch_size)", "split(1)"),)),
                 "last-only": Mistake(LAST_ONLY, (("torch.cat(features)", "features[-1]"),)),
                 "left-frozen": Mistake(LEFT_FROZEN, (("backbone.eval()", "backbone.eval().requires_grad_(False)"),)),
-                "tensor": Mistake(TENSOR, ((".numpy()", ""),)),
+                "tensor": Mistake(TENSOR, ((".cpu().numpy()", ""),)),
                 "double-precision": Mistake(DOUBLE, ((".numpy()", ".double().numpy()"),)),
             },
         ),

@@ -167,7 +167,7 @@ EXERCISE = Exercise(
     title=_("A few labels for each class"),
     lesson="03_feature_extraction",
     minutes=12,
-    difficulty=2,
+    difficulty=3,
     points=4,
     statement=_(
         "Few-label experiments stand or fall with the draw. Write `few_shot_indices(y, per_class, seed)`: "
@@ -187,8 +187,8 @@ EXERCISE = Exercise(
     follow_ups=(
         FollowUp(
             _(
-                "Accuracy with 5 labels a class varies by several points from draw to draw. How do you report such a "
-                "result?"
+                "Accuracy with 5 labels per class varies by several points from draw to draw. How do you report such "
+                "a result?"
             ),
             _(
                 "Repeat it with many seeds and report the mean, the standard deviation or a confidence interval, and "

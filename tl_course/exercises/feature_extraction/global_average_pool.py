@@ -1,4 +1,4 @@
-"""Turn a feature map into one number a channel."""
+"""Turn a feature map into one number per channel."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def global_average_pool(feature_map: torch.Tensor) -> torch.Tensor:
         feature_map: what a convolutional backbone returns, channels first: float, shape (N, C, H, W).
 
     Returns:
-        One feature a channel, shape (N, C), whatever H and W are.
+        One feature per channel, shape (N, C), whatever H and W are.
     """
     return feature_map.mean(dim=(2, 3))
 '''
@@ -57,7 +57,7 @@ def global_average_pool(feature_map):
         feature_map: what a convolutional backbone returns, channels last: float, shape (N, H, W, C).
 
     Returns:
-        One feature a channel, shape (N, C), whatever H and W are.
+        One feature per channel, shape (N, C), whatever H and W are.
     """
     return ops.mean(feature_map, axis=(1, 2))
 '''
@@ -132,7 +132,7 @@ TORCH_CALL, KERAS_CALL = "feature_map.mean(dim=(2, 3))", "ops.mean(feature_map, 
 
 EXERCISE = Exercise(
     id="global-average-pool",
-    title=_("One number a channel"),
+    title=_("One number per channel"),
     lesson="03_feature_extraction",
     minutes=4,
     difficulty=1,

@@ -103,7 +103,7 @@ EXERCISE = Exercise(
     ),
     hints=(
         _("How many numbers does the head receive for one image? That depends on what stands before it."),
-        _("Flattening keeps all of height, width and channels; average pooling leaves one number a channel."),
+        _("Flattening keeps all of height, width and channels; average pooling leaves one number per channel."),
         _("Each class has one weight for each input, and one bias of its own."),
     ),
     follow_ups=(
@@ -118,7 +118,7 @@ EXERCISE = Exercise(
         FollowUp(
             _("Which image sizes does each of the two heads accept?"),
             _(
-                "After flattening, only sizes whose map is 7 x 7: for VGG16, 224 to 255 pixels a side, because its "
+                "After flattening, only sizes whose map is 7 x 7: for VGG16, 224 to 255 pixels per side, because its "
                 "five poolings halve and round down. After pooling, any size from 32 pixels on."
             ),
         ),

@@ -188,7 +188,7 @@ EXERCISE = Exercise(
     title=_("The vote of the nearest features"),
     lesson="03_feature_extraction",
     minutes=12,
-    difficulty=2,
+    difficulty=3,
     points=4,
     statement=_(
         "The cheapest test of a backbone trains nothing: each test example takes the class of its neighbours in "

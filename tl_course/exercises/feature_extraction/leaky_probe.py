@@ -170,7 +170,7 @@ def probe_numpy(candidate, inputs):
 
 EXERCISE = Exercise(
     id="leaky-probe",
-    title=_("Standardised with a glance at the test set"),
+    title=_("Standardised features for a probe"),
     lesson="03_feature_extraction",
     kind="find-the-fault",
     minutes=10,
@@ -179,7 +179,7 @@ EXERCISE = Exercise(
     statement=_(
         "A team standardises backbone features before its linear probe. Offline the probe scores well; in production "
         "it does worse, and colleagues notice that the *training* features change whenever someone edits the *test* "
-        "file. Find the fault in `standardise`, mend it, and prove it: a test example gets the same features alone "
+        "file. Find the fault in `standardise`, fix it, and prove it: a test example gets the same features alone "
         "as in company. Both results keep their shapes; a feature that is constant in training is centred and not "
         "scaled. The inputs stay unchanged."
     ),

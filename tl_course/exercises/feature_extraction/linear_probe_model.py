@@ -28,7 +28,11 @@ class LinearProbe(nn.Module):
         self.head = nn.Linear(feature_dim, num_classes)
 
     def train(self, mode: bool = True) -> "LinearProbe":
-        """Switch training mode on or off, as `model.train()` and `model.eval()` ask for it."""
+        """Decide which parts of the model change mode.
+
+        PyTorch runs this method for `model.train()` and, with mode False, for `model.eval()`; `super().train(mode)`
+        sets the mode of the model and of all its parts.
+        """
         super().train(mode)
         self.backbone.eval()
         return self
@@ -213,13 +217,14 @@ EXERCISE = Exercise(
     title=_("A frozen backbone and a new head"),
     lesson="03_feature_extraction",
     minutes=15,
-    difficulty=3,
+    difficulty=5,
     points=5,
     statement=_(
         "Write `LinearProbe`, a model made of a backbone and a new linear head. It returns logits, (N, num_classes). "
         "Only the head's weights and biases are trainable and move in training. The backbone stays exactly as it is, "
         "BatchNorm statistics included, and its BatchNorm (in PyTorch its Dropout too) behaves in training as in "
-        "evaluation, whoever calls `model.train()` (PyTorch) or `fit` (Keras)."
+        "evaluation, whoever calls `model.train()` (PyTorch) or `fit` (Keras). In PyTorch, `model.train()` and "
+        "`model.eval()` both end in the method `train(mode)` of your class; the model's own mode still follows them."
     ),
     hints=(
         _("A backbone has two kinds of numbers: those that gradients change and those that a forward pass changes."),

@@ -19,7 +19,7 @@ def masked_mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         mask: 1 for a token, 0 for padding, integer, shape (N, L).
 
     Returns:
-        One vector a text, shape (N, H); zeros for a text that is all padding.
+        One vector per text, shape (N, H); zeros for a text that is all padding.
     """
     weights = mask.unsqueeze(-1)  # (N, L, 1)
     total = (hidden * weights).sum(dim=1)  # (N, H)
@@ -59,7 +59,7 @@ def masked_mean(hidden, mask):
         mask: 1 for a token, 0 for padding, integer, shape (N, L).
 
     Returns:
-        One vector a text, shape (N, H); zeros for a text that is all padding.
+        One vector per text, shape (N, H); zeros for a text that is all padding.
     """
     weights = ops.cast(ops.expand_dims(mask, -1), hidden.dtype)  # (N, L, 1)
     total = ops.sum(hidden * weights, axis=1)  # (N, H)
@@ -151,7 +151,7 @@ EXERCISE = Exercise(
     points=3,
     statement=_(
         "A text encoder returns one vector for each token, and batches are padded to one length. Write `masked_mean`: "
-        "one vector a text, the average over its real tokens only. A text that is all padding gives zeros, not NaN."
+        "one vector per text, the average over its real tokens only. A text that is all padding gives zeros, not NaN."
     ),
     hints=(
         _("Padding must count neither in the sum nor in what you divide by."),

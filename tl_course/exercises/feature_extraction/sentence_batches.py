@@ -167,12 +167,13 @@ EXERCISE = Exercise(
     title=_("Short texts with short texts"),
     lesson="03_feature_extraction",
     minutes=10,
-    difficulty=2,
+    difficulty=3,
     points=4,
     statement=_(
         "A batch of texts is padded to its longest one, so mixing lengths wastes time. Write "
         "`sentence_batches(lengths, batch_size)`: sort by token count and cut into batches of `batch_size` (the last "
-        "may be smaller). Return the list of index arrays, every text once, and an index array `inverse` such that "
+        "may be smaller). Return the list of index arrays, every text once, and an index array `inverse`. If `outputs` "
+        "is a list with the encoder's result for each of your batches, one row per text, then "
         "`np.concatenate(outputs)[inverse]` stands in the original order. Checked: every text once, batch sizes, "
         "padded tokens, and the way back."
     ),

@@ -1,13 +1,10 @@
-"""Find the faults: a service that feeds and runs its model otherwise than training did."""
-
-from functools import partial
+"""Find the fault: a service that feeds and runs its model otherwise than training did."""
 
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
-from tl_course.exercises.engine.plain import as_array
-from tl_course.exercises.feature_extraction._served_model import keras_model, logits, telling_inputs, torch_model
+from tl_course.exercises.feature_extraction._served_model import logits, probe_keras, probe_pytorch, telling_inputs
 from tl_course.i18n import _
 
 PYTORCH = '''
@@ -224,49 +221,6 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     ]
 
 
-def _observe(predict, batch, singles, weights, scheme: str) -> dict[str, Plain]:
-    """What both probes report: classes of a batch and of single images, and whether the weights stayed."""
-    before = weights()
-    classes = as_array(predict(batch))
-    alone = [as_array(predict(single)).ravel() for single in singles]
-    kept = all(np.array_equal(old, new) for old, new in zip(before, weights(), strict=True))
-    return {"classes": classes, "alone": np.concatenate(alone), "state kept": kept, "scheme": scheme}
-
-
-def probe_pytorch(candidate, inputs):
-    """Serve a batch, then its first four images one at a time; watch the backbone's buffers."""
-    import torch
-
-    torch.manual_seed(0)
-    backbone, head = torch_model(inputs)
-    images = torch.from_numpy(inputs["images"]).permute(0, 3, 1, 2).contiguous()
-    served = images.clone()
-    observed = _observe(
-        partial(candidate, backbone, head),
-        served,
-        [images[i : i + 1].clone() for i in range(4)],
-        lambda: [as_array(value) for value in backbone.state_dict().values()],
-        "imagenet",
-    )
-    return {**observed, "images kept": torch.equal(served, images)}
-
-
-def probe_keras(candidate, inputs):
-    """Serve a batch, then its first four images one at a time; watch the backbone's weights."""
-    from keras import ops
-
-    images = inputs["images"]
-    backbone, head = keras_model(inputs)
-    observed = _observe(
-        partial(candidate, backbone, head),
-        ops.convert_to_tensor(images),
-        [ops.convert_to_tensor(images[i : i + 1]) for i in range(4)],
-        lambda: [value.copy() for value in backbone.get_weights()],
-        "symmetric",
-    )
-    return {**observed, "images kept": True}
-
-
 def _mistakes(starter: str, edits: dict[str, tuple[str, str]]) -> dict[str, Mistake]:
     """The starter and the edits of the reference, each with its message."""
     edited = {name: Mistake(MESSAGES[name], (edit,)) for name, edit in edits.items()}
@@ -279,17 +233,18 @@ EXERCISE = Exercise(
     lesson="03_feature_extraction",
     kind="find-the-fault",
     minutes=12,
-    difficulty=3,
+    difficulty=4,
     points=4,
     statement=_(
         "The model scored well offline. In production it is wrong about many images, and the same image gets "
         "different answers in different batches. `training_inputs` is what the training code does to its images and "
-        "is right; the weights are right too. Find the faults in `predict`, mend them, and prove it: images in [0, "
-        "1] get the classes that the trained model gives offline, alone as in a batch, and serving leaves the "
-        "backbone and the images unchanged. Return class indices, shape (N,)."
+        "is right; the weights are right too. Find what is wrong in `predict`, fix it, and prove it: images in [0, 1] "
+        "get the classes that the trained model gives offline, alone as in a batch. Serving leaves the images, the "
+        "weights and the BatchNorm statistics unchanged; the mode of the model may change. Return class indices, "
+        "shape (N,)."
     ),
     hints=(
-        _("There are two causes. Follow one image from the request to the logits, and compare with training."),
+        _("Follow one image from the request to the logits, and compare every step with what happens offline."),
         _("Which layers behave differently in training and in use? Which mode is the model in when `predict` runs?"),
         _("Feed the backbone what the training code fed it, and switch both backbone and head to inference."),
     ),

@@ -116,9 +116,10 @@ EXERCISE = Exercise(
     difficulty=1,
     points=2,
     statement=_(
-        "A classifier returns logits: for each example one score a class, any real numbers, the highest for the class "
-        "it predicts. Write `accuracy`: from logits of shape (N, K) and labels of shape (N,), the share of examples "
-        "predicted right, a single number in [0, 1]. Every example counts the same, and it must work for any N and K."
+        "A classifier returns logits: for each example one score per class, any real numbers, the highest for the "
+        "class it predicts. Write `accuracy`: from logits of shape (N, K) and labels of shape (N,), the share of "
+        "examples predicted right, a single number in [0, 1]. Every example counts the same, and it must work for any "
+        "N and K."
     ),
     hints=(
         _("First the predicted class of each example, then how often it is the right one."),
