@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ FLAGS = [
 ]
 TOKEN = "lesson"
 START_LIMIT = 120.0  # seconds for JupyterLab to answer
+RUN_ATTEMPTS = 4
 
 
 def free_port() -> int:
@@ -96,17 +97,31 @@ def write(page: Page, target: Locator, source: str) -> None:
 
 
 def run(page: Page, target: Locator) -> Locator:
-    """Run a cell with Shift+Enter and wait for its end; gives its output area."""
-    target.locator(".cm-content").click()
-    before = target.locator(".jp-InputPrompt").first.inner_text()
-    page.keyboard.press("Shift+Enter")
-    end = time.monotonic() + 90
-    while time.monotonic() < end:
-        prompt = target.locator(".jp-InputPrompt").first.inner_text()
-        if prompt != before and "*" not in prompt:
+    """Run a cell with Shift+Enter and wait for its end; gives its output area.
+
+    JupyterLab drops what is sent while it still connects to the kernel, although it shows the kernel as idle. Then the
+    cell's prompt stays as it was, and the cell is run again, as a learner would.
+    """
+    prompt = target.locator(".jp-InputPrompt").first
+    before = prompt.inner_text()
+    for _attempt in range(RUN_ATTEMPTS):
+        target.locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        if _until(page, 15, lambda: prompt.inner_text() != before):
+            if not _until(page, 90, lambda: "*" not in prompt.inner_text()):
+                raise TimeoutError("the cell did not end within 90 seconds")
             return target.locator(".jp-OutputArea")
+    raise TimeoutError(f"the cell did not start, although it was run {RUN_ATTEMPTS} times")
+
+
+def _until(page: Page, limit: float, condition: Callable[[], bool]) -> bool:
+    """Wait until a condition holds, at most so many seconds; gives whether it did."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        if condition():
+            return True
         page.wait_for_timeout(100)
-    raise TimeoutError("the cell did not end within 90 seconds")
+    return False
 
 
 def _wait(address: str, server: subprocess.Popen) -> None:

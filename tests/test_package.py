@@ -8,7 +8,7 @@ import pytest
 
 FRAMEWORKS = ("torch", "tensorflow", "keras", "transformers", "sklearn", "pandas", "matplotlib")
 FUNCTIONS = ("check", "claim", "hint", "progress", "reset", "solution", "start")
-MODULES = ("assets", "bench", "data", "evidence", "plots", "probes", "zoo")
+MODULES = ("assets", "bench", "data", "diagrams", "evidence", "plots", "probes", "zoo")
 
 
 def in_fresh_process(code: str) -> str:

@@ -108,7 +108,7 @@ def test_one_seed_and_one_image_work() -> None:
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(BadInput, match="one row a seed"):
         plots.learning_curve([1, 5], {"one": np.array([0.5, 0.6])}, "t")
-    with pytest.raises(BadInput, match="one name a row"):
+    with pytest.raises(BadInput, match="one name per row"):
         plots.matrix(np.zeros((2, 2)), ["a"], ["b"], "t", "x", "y")
     with pytest.raises(BadInput, match="class numbers"):
         plots.confusion_matrix(np.array([0, 2]), np.array([0, 1]), ["a", "b"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tl_course import quiet
 
 if TYPE_CHECKING:
-    from tl_course import assets, bench, data, evidence, plots, probes, zoo
+    from tl_course import assets, bench, data, diagrams, evidence, plots, probes, zoo
     from tl_course.notebook import check, claim, hint, progress, reset, solution, start
 
     __version__: str
@@ -23,6 +23,7 @@ __all__ = [
     "check",
     "claim",
     "data",
+    "diagrams",
     "evidence",
     "hint",
     "plots",
@@ -34,7 +35,7 @@ __all__ = [
     "zoo",
 ]
 
-_MODULES = frozenset({"assets", "bench", "data", "evidence", "plots", "probes", "zoo"})
+_MODULES = frozenset({"assets", "bench", "data", "diagrams", "evidence", "plots", "probes", "zoo"})
 _NOTEBOOK = frozenset({"check", "claim", "hint", "progress", "reset", "solution", "start"})
 
 quiet.frameworks()

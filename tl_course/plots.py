@@ -76,13 +76,18 @@ def learning_curve(
 
 
 def bar_with_spread(
-    values: Mapping[str, np.ndarray], title: str, ylabel: str = "test accuracy", xlabel: str = "method"
+    values: Mapping[str, np.ndarray],
+    title: str,
+    ylabel: str = "test accuracy",
+    xlabel: str = "method",
+    number_format: str = "{:.2f}",
 ) -> "Figure":
-    """One bar a method: mean with one standard deviation, every seed a dot.
+    """One bar per method: mean with one standard deviation, every seed a dot.
 
     Args:
         values: for each method an array (seeds,).
         title, ylabel, xlabel: what the figure says.
+        number_format: how a mean is written into its bar.
     """
     with _figure(title, xlabel, ylabel, size=(max(5.0, 1.6 * len(values)), 4.5)) as (figure, axes):
         for position, ((method, seeds), colour) in enumerate(zip(values.items(), cycle(OKABE_ITO), strict=False)):
@@ -93,7 +98,7 @@ def bar_with_spread(
             offsets = np.linspace(-0.12, 0.12, len(runs)) if len(runs) > 1 else np.zeros(1)
             axes.plot(position + offsets, runs, "o", color="black", markersize=3.5, alpha=0.7)
             axes.annotate(
-                f"{runs.mean():.3g}",
+                number_format.format(runs.mean()),
                 (position, 0),
                 xytext=(0, 8),
                 textcoords="offset points",
@@ -113,6 +118,7 @@ def matrix(
     xlabel: str,
     ylabel: str,
     number_format: str = "{:.2f}",
+    limits: tuple[float, float] | None = None,
 ) -> "Figure":
     """A heat map with its numbers written in, for example accuracy by training domain (rows) and test domain.
 
@@ -121,19 +127,22 @@ def matrix(
         row_names, column_names: R and K names.
         title, xlabel, ylabel: what the figure says.
         number_format: how a value is written.
+        limits: values of the darkest and the brightest colour, so that two figures can share one scale; default: the
+            smallest and the largest value.
     """
     table = np.asarray(values, dtype=float)
     if table.shape != (len(row_names), len(column_names)):
         raise BadInput(
             f"values of shape ({len(row_names)}, {len(column_names)}), as named",
             f"shape {table.shape}",
-            "give one name a row and one a column",
+            "give one name per row and one per column",
         )
     cell = min(0.9, 6.5 / max(table.shape))  # inches; large tables get smaller cells, not larger figures
     size = (2.6 + cell * table.shape[1], 1.6 + 0.8 * cell * table.shape[0])
     with _figure(title, xlabel, ylabel, size=size) as (figure, axes):
-        image = axes.imshow(table, cmap="cividis", aspect="auto")
-        bright = np.nanmin(table) + 0.55 * (np.nanmax(table) - np.nanmin(table))
+        low, high = limits or (np.nanmin(table), np.nanmax(table))
+        image = axes.imshow(table, cmap="cividis", aspect="auto", vmin=low, vmax=high)
+        bright = low + 0.55 * (high - low)
         for (row, column), value in np.ndenumerate(table):
             ink = "black" if value > bright else "white"
             axes.text(column, row, number_format.format(value), ha="center", va="center", color=ink)
@@ -249,6 +258,8 @@ def alt_text(figure: "Figure") -> str:
             parts.append(f"{axes.get_title()}.")
         if axes.get_xlabel():
             parts.append(f"Horizontal: {axes.get_xlabel()}; vertical: {axes.get_ylabel()}.")
+        if not axes.axison and axes.texts:
+            parts.append("; ".join(text.get_text() for text in axes.texts) + ".")
         for line in axes.get_lines():
             label, y = str(line.get_label()), np.asarray(line.get_ydata(), dtype=float)
             if not label.startswith("_") and len(y):
