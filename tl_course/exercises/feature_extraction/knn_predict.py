@@ -5,116 +5,9 @@ import numpy as np
 from tl_course.exercises.engine.compare import close, holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import as_array
+from tl_course.exercises.feature_extraction import _knn_code as code
 from tl_course.exercises.feature_extraction._neighbours import features, labelled, never_ties, ties_tell, votes, winner
 from tl_course.i18n import _
-
-NUMPY = '''
-import numpy as np
-
-
-def knn_predict(train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, k: int) -> np.ndarray:
-    """Predict each test example's class by a vote of its k nearest training examples.
-
-    Args:
-        train_x: training features, float, shape (N, D), no row all zero.
-        train_y: their classes, integer, shape (N,).
-        test_x: test features, float, shape (M, D), no row all zero.
-        k: how many neighbours vote, 1 to N; nearest means the largest cosine similarity.
-
-    Returns:
-        Classes, integer, shape (M,). Where classes have equally many votes, that of the nearest neighbour among them.
-    """
-    directions = train_x / np.linalg.norm(train_x, axis=1, keepdims=True)  # (N, D)
-    similarity = test_x @ directions.T  # (M, N): a test row's own length does not change its ranking
-    nearest = np.argsort(-similarity, axis=1)[:, :k]  # (M, k), nearest first
-    labels = train_y[nearest]
-    votes = (labels[:, :, None] == labels[:, None, :]).sum(axis=2)  # (M, k): how many share each neighbour's label
-    return labels[np.arange(len(labels)), votes.argmax(axis=1)]
-'''
-
-NUMPY_COUNTER = """
-from collections import Counter
-
-import numpy as np
-
-
-def knn_predict(train_x, train_y, test_x, k):
-    found = []
-    for query in test_x:
-        cosine = [query @ row / (np.linalg.norm(query) * np.linalg.norm(row)) for row in train_x]
-        ranked = sorted(range(len(cosine)), key=cosine.__getitem__, reverse=True)
-        found.append(Counter(int(train_y[i]) for i in ranked[:k]).most_common(1)[0][0])
-    return np.array(found)
-"""
-
-NUMPY_DISTANCES = """
-import numpy as np
-
-
-def knn_predict(train_x, train_y, test_x, k):
-    # between vectors of length 1 the Euclidean distance ranks as the cosine does
-    a = train_x / np.sqrt((train_x**2).sum(1))[:, None]
-    b = test_x / np.sqrt((test_x**2).sum(1))[:, None]
-    distance = ((b[:, None] - a[None]) ** 2).sum(-1)
-    classes = np.unique(train_y)
-    result = np.empty(len(b), dtype=np.int64)
-    for row, near in enumerate(distance.argsort(1)[:, :k]):
-        counts = {c: (train_y[near] == c).sum() for c in classes}
-        top = max(counts.values())
-        result[row] = next(train_y[i] for i in near if counts[train_y[i]] == top)
-    return result
-"""
-
-PYTORCH = '''
-import torch
-from torch.nn import functional as F
-
-
-def knn_predict(train_x: torch.Tensor, train_y: torch.Tensor, test_x: torch.Tensor, k: int) -> torch.Tensor:
-    """Predict each test example's class by a vote of its k nearest training examples.
-
-    Args:
-        train_x: training features, float, shape (N, D), no row all zero.
-        train_y: their classes, integer, shape (N,).
-        test_x: test features, float, shape (M, D), no row all zero.
-        k: how many neighbours vote, 1 to N; nearest means the largest cosine similarity.
-
-    Returns:
-        Classes, integer, shape (M,). Where classes have equally many votes, that of the nearest neighbour among them.
-    """
-    similarity = test_x @ F.normalize(train_x).T  # (M, N): a test row's own length does not change its ranking
-    nearest = similarity.topk(k).indices  # (M, k), nearest first
-    labels = train_y[nearest]
-    votes = (labels[:, :, None] == labels[:, None, :]).sum(dim=2)  # (M, k): how many share each neighbour's label
-    return labels[torch.arange(len(labels)), votes.argmax(dim=1)]
-'''
-
-PYTORCH_COUNTER = """
-from collections import Counter
-
-import torch
-
-
-def knn_predict(train_x, train_y, test_x, k):
-    cosine = torch.cosine_similarity(test_x[:, None], train_x[None], dim=-1)
-    nearest = cosine.argsort(dim=1, descending=True)[:, :k]
-    return torch.tensor([Counter(labels).most_common(1)[0][0] for labels in train_y[nearest].tolist()])
-"""
-
-PYTORCH_ONE_HOT = """
-import torch
-from torch.nn import functional as F
-
-
-def knn_predict(train_x, train_y, test_x, k):
-    train_x = train_x / train_x.norm(dim=1, keepdim=True)
-    test_x = test_x / test_x.norm(dim=1, keepdim=True)
-    nearest = torch.cdist(test_x, train_x).topk(k, largest=False).indices
-    votes = F.one_hot(train_y)[nearest].float()  # (M, k, C)
-    early = torch.linspace(0.4 / k, 0, k)[None, :, None]  # less than a vote in all, more for nearer neighbours
-    first = (votes * early).amax(dim=1)
-    return (votes.sum(dim=1) + first).argmax(dim=1)
-"""
 
 ANYHOW = """counts = [np.bincount(row) for row in labels]
     clear = [(count == count.max()).sum() == 1 for count in counts]
@@ -183,6 +76,20 @@ def probe_pytorch(candidate, inputs):
     return _observe(candidate, x, y, test, {**inputs, "scales": torch.from_numpy(inputs["scales"])})
 
 
+def probe_keras(candidate, inputs):
+    """Predict, and predict again from features multiplied by positive numbers."""
+    from keras import ops
+
+    x, y, test = (ops.convert_to_tensor(inputs[name]) for name in ("train_x", "train_y", "test_x"))
+    return _observe(candidate, x, y, test, {**inputs, "scales": ops.convert_to_tensor(inputs["scales"])})
+
+
+KERAS_RETURN = "ops.take_along_axis(labels, winner, axis=1)[:, 0]"
+KERAS_SMALLEST = "ops.argmax(ops.sum(ops.one_hot(labels, 9), axis=1), axis=1)"
+KERAS_ANYHOW = """voters = ops.count_nonzero(votes == ops.max(votes, axis=1, keepdims=True), axis=1)
+    clear = voters == ops.max(votes, axis=1)
+    return ops.where(clear, ops.take_along_axis(labels, winner, axis=1)[:, 0], labels[:, 0])"""
+
 EXERCISE = Exercise(
     id="knn-predict",
     title=_("The vote of the nearest features"),
@@ -245,9 +152,9 @@ EXERCISE = Exercise(
     judge=judge,
     variants={
         "numpy": Variant(
-            reference=NUMPY,
+            reference=code.NUMPY,
             probe=probe_numpy,
-            alternatives={"counter": NUMPY_COUNTER, "distances": NUMPY_DISTANCES},
+            alternatives={"counter": code.NUMPY_COUNTER, "distances": code.NUMPY_DISTANCES},
             mistakes={
                 "euclidean": Mistake(
                     EUCLIDEAN,
@@ -288,9 +195,9 @@ EXERCISE = Exercise(
             },
         ),
         "pytorch": Variant(
-            reference=PYTORCH,
+            reference=code.PYTORCH,
             probe=probe_pytorch,
-            alternatives={"counter": PYTORCH_COUNTER, "one-hot": PYTORCH_ONE_HOT},
+            alternatives={"counter": code.PYTORCH_COUNTER, "one-hot": code.PYTORCH_ONE_HOT},
             mistakes={
                 "euclidean": Mistake(
                     EUCLIDEAN, (("test_x @ F.normalize(train_x).T", "-torch.cdist(test_x, train_x)"),)
@@ -312,6 +219,32 @@ EXERCISE = Exercise(
                     SMALLEST_CLASS,
                     (("labels[torch.arange(len(labels)), votes.argmax(dim=1)]", "labels.mode(dim=1).values"),),
                 ),
+            },
+        ),
+        "keras": Variant(
+            reference=code.KERAS,
+            probe=probe_keras,
+            alternatives={"counter": code.KERAS_COUNTER, "one-hot": code.KERAS_ONE_HOT},
+            mistakes={
+                "euclidean": Mistake(
+                    EUCLIDEAN,
+                    (
+                        (
+                            "ops.matmul(test_x, ops.transpose(ops.normalize(train_x)))",
+                            "-ops.norm(test_x[:, None] - train_x[None], axis=-1)",
+                        ),
+                    ),
+                ),
+                "dot-product": Mistake(DOT_PRODUCT, (("ops.normalize(train_x)", "train_x"),)),
+                "farthest": Mistake(FARTHEST, (("ops.top_k(similarity, k)", "ops.top_k(-similarity, k)"),)),
+                "mean-label": Mistake(
+                    MEAN_LABEL,
+                    ((KERAS_RETURN, 'ops.cast(ops.round(ops.mean(ops.cast(labels, "float32"), axis=1)), "int64")'),),
+                ),
+                "wrong-axis": Mistake(WRONG_AXIS, (("ops.normalize(train_x)", "ops.normalize(train_x, axis=0)"),)),
+                "k-ignored": Mistake(K_IGNORED, (("ops.top_k(similarity, k)", "ops.top_k(similarity, 1)"),)),
+                "smallest-class": Mistake(SMALLEST_CLASS, ((KERAS_RETURN, KERAS_SMALLEST),)),
+                "nearest-anyhow": Mistake(NEAREST_ANYHOW, ((f"return {KERAS_RETURN}", KERAS_ANYHOW),)),
             },
         ),
     },
