@@ -6,7 +6,8 @@ is scored on the same test split. Settings are chosen without the test split:
 - linear probe: C by cross-validation on the drawn labels alone (fixed below 5 a class);
 - k-NN: k is the number of labels a class, at most 5;
 - small CNN: learning rate and weight decay by accuracy on the validation split, once for each number of labels, on a
-  draw of its own. The validation split holds more labels than the draws: that favours the baseline, on purpose.
+  draw of its own. Up to 10 a class the validation split holds more labels than the draws: that favours the baseline,
+  on purpose. The number of steps follows from the number of images (Recipe.num_steps) and is not searched over.
 
     python benchmarks/evidence/label_efficiency.py
 """
