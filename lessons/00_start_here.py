@@ -138,6 +138,25 @@ progress("00_start_here")
 #
 # Where an exercise exists in PyTorch and in Keras, answer in the one you use, or in both: the better answer counts.
 #
+# ## Where this goes wrong in practice
+#
+# - **The answer's cell is edited but not run.** A check judges the code as it was last run; run the answer's cell again, then the check.
+# - **The first line of an answer's cell is removed.** Then the check cannot tell whose answer it is, and says so.
+# - **A variable left over from a deleted cell.** Before you hand in: *Kernel → Restart Kernel and Run All Cells*.
+#
+# ## Interview corner
+#
+# <details><summary>In one sentence, what is transfer learning?</summary>
+#
+# Using what was learned on a source task or domain, usually a pretrained network's weights, to do better on a target with fewer labels or less training.
+# </details>
+#
+# <details><summary>Five labels per class, and features beat raw pixels by 40 points. What would you want to know before believing in transfer?</summary>
+#
+# Whether the rival is a fair one (a tuned model on the target's own labels), whether training and test images are independent, and how large the spread
+# over several draws is.
+# </details>
+#
 # ## Summary
 #
 # - Transfer: features learned on a source task made an 18-class problem easy with five labels per class.
