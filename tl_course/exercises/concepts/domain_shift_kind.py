@@ -199,9 +199,9 @@ EXERCISE = Exercise(
     points=5,
     statement=_(
         "Labelled samples of source and target are counted in tables: rows are input values, columns are classes. "
-        "Write `shift_kind`: 'none' when P(x, y) is the same, else 'covariate' when P(y|x) is, else 'label' when P(x|y) "
-        "is, else 'concept'. Probabilities are the same when they differ by at most `tolerance`. A row or column that is "
-        "empty in one of the domains says nothing about its conditional distribution."
+        "Write `shift_kind`: 'none' when P(x, y) is the same, else 'covariate' when P(y|x) is, else 'label' when "
+        "P(x|y) is, else 'concept'. Probabilities are the same when they differ by at most `tolerance`. A row or "
+        "column that is empty in one of the domains says nothing about its conditional distribution."
     ),
     hints=(
         _("Each kind is known by what stays the same, not by what changes."),
