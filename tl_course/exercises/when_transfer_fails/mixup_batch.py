@@ -234,8 +234,8 @@ EXERCISE = Exercise(
     statement=_(
         "Mixup trains on blends of two examples. Write `mixup(images, y, num_classes, alpha, rng)`: draw one weight "
         "for the batch with `rng.beta(alpha, alpha)`, then partners with `rng.permutation(N)`, in this order, and "
-        "return weight times own plus (1 - weight) times partner, of the images and of the one-hot labels. With alpha 0 "
-        "nothing is mixed. The batch that came in stays as it was."
+        "return weight times own plus (1 - weight) times partner, of the images and of the one-hot labels. With alpha "
+        "0 nothing is mixed. The batch that came in stays as it was."
     ),
     hints=(
         _("What happens to the images must happen to the labels, or they no longer belong together."),
