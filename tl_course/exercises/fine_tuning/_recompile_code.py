@@ -161,8 +161,8 @@ def fine_tune(model, x, y, num_steps, head_lr, full_lr):
 """
 
 STARTER_MESSAGE = _(
-    "the switch says trainable, but what does the updates was set up while the backbone was frozen and still leaves "
-    "it out"
+    "the switch says trainable, but what does the updates was set up while the backbone was frozen and still leaves it "
+    "out"
 )
 MESSAGES = {
     "never-frozen": _("the backbone takes part in the first phase too, driven by a head that knows nothing yet"),

@@ -206,9 +206,8 @@ EXERCISE = Exercise(
     statement=_(
         "A team fine-tunes a backbone in five ways, reports 87 %, and measures 80 % in production. With fifty ways it "
         "reports 91 %, and production stays at 80 %; data and service are sound. Find the fault in `choose_model`, "
-        "mend "
-        "it, and prove it: the figure reported must be an honest estimate for new images. Validation and test images "
-        "are both yours to use. Among equals the first model wins. Return name, val_accuracy and test_accuracy."
+        "mend it, and prove it: the figure reported must be an honest estimate for new images. Validation and test "
+        "images are both yours to use. Among equals the first model wins. Return name, val_accuracy and test_accuracy."
     ),
     hints=(
         _("Suppose all fifty models were equally good. What would the highest of fifty measured accuracies be like?"),
@@ -220,9 +219,8 @@ EXERCISE = Exercise(
             _("How large is the bias when many equally good models are compared on the same n images?"),
             _(
                 "One accuracy has a standard error of sqrt(p (1 - p) / n), and the best of k independent ones lies "
-                "about "
-                "sqrt(2 ln k) of these above the truth. With 80 %, 100 images and 50 models that is up to ten points; "
-                "similar models make similar errors, which lowers it."
+                "about sqrt(2 ln k) of these above the truth. With 80 %, 100 images and 50 models that is up to ten "
+                "points; similar models make similar errors, which lowers it."
             ),
         ),
         FollowUp(

@@ -231,8 +231,8 @@ EXERCISE = Exercise(
             _("After fine-tuning, accuracy rose and the mean recall over classes fell. What happened?"),
             _(
                 "The gain came from frequent classes and the loss from rare ones, as accuracy weighs images and the "
-                "mean "
-                "weighs classes. Look at the rows of the confusion matrix, then at class weights or balanced sampling."
+                "mean weighs classes. Look at the rows of the confusion matrix, then at class weights or balanced "
+                "sampling."
             ),
         ),
     ),

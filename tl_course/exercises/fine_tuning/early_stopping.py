@@ -253,9 +253,8 @@ EXERCISE = Exercise(
         FollowUp(
             _("Why is the best epoch's validation accuracy too good as an estimate for new images?"),
             _(
-                "It is the best of many noisy measurements, and the best is partly luck. Keep a test set that took "
-                "no part "
-                "in any choice, this one included, and measure on it once."
+                "It is the best of many noisy measurements, and the best is partly luck. Keep a test set that took no "
+                "part in any choice, this one included, and measure on it once."
             ),
         ),
         FollowUp(

@@ -88,11 +88,10 @@ EXERCISE = Exercise(
     difficulty=2,
     points=4,
     statement=_(
-        "A team trains a new head, unfreezes the backbone and goes on at a lower rate. Every parameter reports that "
-        "it is "
-        "trainable, yet the second phase brings nothing, and the deployed backbone is bit for bit the pretrained one. "
-        "Find the fault in `fine_tune`, mend it, and prove it: `num_steps` steps of plain SGD on the head alone at "
-        "`head_lr`, then `num_steps` on the whole model at `full_lr`. Return the model, all of it trainable."
+        "A team trains a new head, unfreezes the backbone and goes on at a lower rate. Every parameter reports that it "
+        "is trainable, yet the second phase brings nothing, and the deployed backbone is bit for bit the pretrained "
+        "one. Find the fault in `fine_tune`, mend it, and prove it: `num_steps` steps of plain SGD on the head alone "
+        "at `head_lr`, then `num_steps` on the whole model at `full_lr`. Return the model, all of it trainable."
     ),
     hints=(
         _("Print which weights differ before and after the second phase. Then ask who is in charge of changing them."),
@@ -104,18 +103,15 @@ EXERCISE = Exercise(
             _("A new optimiser for the second phase also forgets something. What, and does it matter?"),
             _(
                 "Momentum and Adam's averages of the head start again from zero, which a short warm-up covers. In "
-                "PyTorch "
-                "`add_param_group` keeps them; all parameters may also be in one optimiser from the start, as a "
-                "parameter "
-                "whose gradient is None is skipped."
+                "PyTorch `add_param_group` keeps them; all parameters may also be in one optimiser from the start, as "
+                "a parameter whose gradient is None is skipped."
             ),
         ),
         FollowUp(
             _("How would you have found this without reading the code?"),
             _(
                 "Compare a few weights of each stage before and after one step, or log the norm of each stage's "
-                "update. A "
-                "stage with norm 0 is frozen, whatever its flags say."
+                "update. A stage with norm 0 is frozen, whatever its flags say."
             ),
         ),
     ),

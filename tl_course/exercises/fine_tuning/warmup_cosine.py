@@ -132,11 +132,9 @@ EXERCISE = Exercise(
     points=3,
     statement=_(
         "Write `warmup_cosine(step, num_steps, peak, warmup_steps, final)`, the learning rate of one step, counted "
-        "from "
-        "0. It rises in equal parts, so that step `warmup_steps - 1` has rate `peak`. From step `warmup_steps`, "
-        "still at "
-        "`peak`, it falls along half a cosine that would reach `final * peak` in step `num_steps`. With no warm-up "
-        "steps the cosine starts at once."
+        "from 0. It rises in equal parts, so that step `warmup_steps - 1` has rate `peak`. From step `warmup_steps`, "
+        "still at `peak`, it falls along half a cosine that would reach `final * peak` in step `num_steps`. With no "
+        "warm-up steps the cosine starts at once."
     ),
     hints=(
         _("Draw the curve for 10 steps with 4 of them rising, and write each step's rate below it."),
