@@ -128,8 +128,8 @@ def test_a_softmax_behind_the_head_is_taken_out() -> None:
 
 
 def test_where_an_identity_stands_the_head_goes_and_not_into_the_layer_before() -> None:
-    model = torchvision().models.vgg11(weights=None)
-    model.classifier[6] = nn.Identity()
+    model = on_meta("vgg11")
+    model.set_submodule("classifier.6", nn.Identity())
     model.train()
     new = replace_head(model, 3)
     assert head_name(new) == "classifier.6" and head(new).in_features == 4096

@@ -109,12 +109,14 @@ def _leaves_after(model: nn.Module, name: str) -> list[str]:
 
 def _fresh_head(old: nn.Module, width: int, num_classes: int, seed: int) -> nn.Module:
     """A convolution where the old head was one, else a linear layer; nothing is drawn from the global generator."""
+    new: nn.Conv2d | nn.Linear
     if isinstance(old, nn.Conv2d):
-        new = nn.utils.skip_init(nn.Conv2d, width, num_classes, kernel_size=1)
+        new = nn.utils.skip_init(nn.Conv2d, width, num_classes, kernel_size=1)  # pyright: ignore[reportAssignmentType]
     else:
-        new = nn.utils.skip_init(nn.Linear, width, num_classes)
+        new = nn.utils.skip_init(nn.Linear, width, num_classes)  # pyright: ignore[reportAssignmentType]
     nn.init.xavier_uniform_(new.weight, generator=torch.Generator().manual_seed(seed))
-    nn.init.zeros_(new.bias)
+    for bias in (parameter for parameter in new.parameters() if parameter.ndim == 1):
+        nn.init.zeros_(bias)
     return new
 
 
@@ -155,7 +157,7 @@ def _measured_width(model: nn.Module, place: nn.Module) -> int:
 
 def _drop_auxiliary_heads(model: nn.Module) -> None:
     if getattr(model, "aux_logits", False):
-        model.aux_logits = False
+        setattr(model, "aux_logits", False)  # noqa: B010 (a type checker takes every attribute for a tensor)
         for name in _AUXILIARY:
             if hasattr(model, name):
                 setattr(model, name, None)

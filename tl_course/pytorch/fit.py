@@ -1,0 +1,211 @@
+"""Training a classifier: one lean loop with validation, early stopping and the best weights kept."""
+
+from typing import Literal, TypedDict
+
+import numpy as np
+import torch
+from torch import nn
+
+from tl_course.data.dataset import Dataset, Split
+from tl_course.errors import BadInput
+from tl_course.history import History
+from tl_course.holdout import VAL_FRACTION, train_and_val
+from tl_course.i18n import _
+from tl_course.metrics import Report, report
+from tl_course.pytorch import optim
+from tl_course.pytorch.augment import Augmentation
+from tl_course.pytorch.batches import Examples, batch_sizes
+from tl_course.pytorch.classifier import Classifier
+from tl_course.pytorch.freezing import has_free_statistics
+from tl_course.pytorch.heads import head
+from tl_course.pytorch.loop import Loop, Penalty, is_frozen
+
+MixedPrecision = bool | Literal["auto"]
+
+
+class FitOptions(TypedDict, total=False):
+    """The options of `fit` that the strategies of `finetune` pass on; `fit` says what they mean."""
+
+    backbone_lr: float | None
+    layer_decay: float
+    weight_decay: float
+    batch_size: int
+    warmup: float
+    augment: Augmentation
+    label_smoothing: float
+    mixup: float
+    l2_sp: float
+    patience: int | None
+    restore_best: bool
+    mixed_precision: MixedPrecision
+    seed: int
+    val_fraction: float
+    progress: bool
+
+
+def fit(
+    classifier: Classifier,
+    dataset: Dataset,
+    *,
+    num_epochs: int,
+    lr: float = 1e-3,
+    backbone_lr: float | None = None,
+    layer_decay: float = 1.0,
+    weight_decay: float = 0.05,
+    batch_size: int = 32,
+    warmup: float = 0.1,
+    augment: Augmentation = "none",
+    label_smoothing: float = 0.0,
+    mixup: float = 0.0,
+    l2_sp: float = 0.0,
+    patience: int | None = None,
+    restore_best: bool = True,
+    mixed_precision: MixedPrecision = "auto",
+    seed: int = 0,
+    val_fraction: float = VAL_FRACTION,
+    progress: bool = True,
+) -> History:
+    """Train what is trainable with AdamW (Loshchilov & Hutter, 2019), cross-entropy and `warmup_cosine`.
+
+    Only `dataset.train` and `dataset.val` are read, so the test split can influence nothing. What `freezing.freeze`
+    froze stays as it is. A backbone that is frozen throughout runs in evaluation mode, dropout included, and where
+    nothing is augmented its features are computed once. On a processor, the same seed gives the same numbers.
+
+    Args:
+        classifier: trained in place, left in evaluation mode.
+        dataset: images float32 (N, H, W, C) in [0, 1]; classes named as the classifier's.
+        num_epochs: rounds over the training images; 0 changes nothing.
+        lr: peak rate of the head.
+        backbone_lr, layer_decay, weight_decay: see `optim.param_groups`.
+        batch_size: images a step. A single image left over joins the batch before it, as BatchNorm needs two.
+        warmup: see `schedules.warmup_cosine`.
+        augment: "none", "photo" or "digit"; see `augment.augmentation`.
+        label_smoothing: share of the target that is spread over all classes (Szegedy et al., 2016).
+        mixup: alpha of `augment.mixup`; 0 for none.
+        l2_sp: alpha of `optim.l2_sp`, towards the weights as they are now; above 0 it takes weight_decay's place.
+        patience: stop after so many epochs without a better one (see `History`); None trains to the end.
+        restore_best: give the model the weights of the best epoch at the end.
+        mixed_precision: run in bfloat16 where that is safe: "auto" where the accelerator has it, True demands it.
+        seed: of order, augmentation, mixup, dropout and the held-out images; the global random state is kept.
+        val_fraction: share of train held out where the data set has no val.
+        progress: show a progress bar.
+
+    Raises:
+        BadInput: the data do not fit the classifier, or an option is out of range.
+        CourseError: the loss is not a number any more. With restore_best the model has its best weights so far.
+    """
+    _check_options(num_epochs, batch_size, label_smoothing, mixup, l2_sp, patience)
+    train, val = train_and_val(dataset, val_fraction, seed)
+    _check_dataset(classifier, dataset, train, val)
+    precision = _precision(classifier.device, mixed_precision)
+    if num_epochs == 0:
+        return History()
+    sizes = batch_sizes(len(train), batch_size)
+    penalty = Penalty(classifier.model, l2_sp)
+    decay = 0.0 if l2_sp > 0 else weight_decay
+    rates = {"backbone_lr": backbone_lr, "layer_decay": layer_decay, "weight_decay": decay}
+    groups = optim.param_groups(classifier.model, lr, **rates)
+    with torch.random.fork_rng(devices=_accelerators(classifier.device)):
+        torch.manual_seed(seed)
+        model, train_examples, val_examples = _examples(classifier, train, val, augment, mixup)
+        _check_batches(model, sizes)
+        loop = Loop(
+            model=model,
+            optimizer=torch.optim.AdamW(groups, fused=classifier.device.type in ("cpu", "cuda")),
+            train=train_examples,
+            val=val_examples,
+            rng=np.random.default_rng(seed),
+            sizes=sizes,
+            num_steps=num_epochs * len(sizes),
+            warmup=warmup,
+            num_classes=len(classifier.class_names),
+            label_smoothing=label_smoothing,
+            mixup=mixup,
+            penalty=penalty,
+            precision=precision,
+        )
+        try:
+            return loop.run(classifier.model, num_epochs, patience, restore_best, progress)
+        finally:
+            classifier.model.eval()
+
+
+def evaluate(classifier: Classifier, split: Split, seed: int = 0) -> Report:
+    """Measure a classifier on a split: accuracy with its interval, confusion, precision, recall, calibration.
+
+    Args:
+        classifier: left as it was.
+        split: images float32 (N, H, W, C) in [0, 1] and class numbers; the test split, once, at the very end.
+        seed: see `metrics.report`.
+    """
+    return report(split.y, classifier.predict_proba(split.x), classifier.class_names, seed)
+
+
+def _examples(
+    classifier: Classifier, train: Split, val: Split, augment: Augmentation, mixup: float
+) -> tuple[nn.Module, Examples, Examples]:
+    """What the loop trains, and on what: a frozen backbone's features and the head, or the images and the model."""
+    images = Examples.of(classifier, train, augment), Examples.of(classifier, val)
+    model = classifier.model
+    if augment == "none" and mixup == 0 and is_frozen(model) and isinstance(head(model), nn.Linear):
+        known, unseen = (part.features(model) for part in images)
+        if known is not None and unseen is not None:
+            return head(model), known, unseen
+    return model, *images
+
+
+def _check_options(
+    num_epochs: int, batch_size: int, label_smoothing: float, mixup: float, l2_sp: float, patience: int | None
+) -> None:
+    least = {"num_epochs": (num_epochs, 0), "batch_size": (batch_size, 1), "mixup": (mixup, 0), "l2_sp": (l2_sp, 0)}
+    least |= {} if patience is None else {"patience": (patience, 1)}
+    for name, (value, lowest) in least.items():
+        if value < lowest:
+            raise BadInput(_("{name} of at least {lowest}").format(name=name, lowest=lowest), str(value), _("raise it"))
+    if not 0 <= label_smoothing < 1:
+        raise BadInput(_("label_smoothing from 0 to below 1"), str(label_smoothing), _("0.1 is usual"))
+
+
+def _check_dataset(classifier: Classifier, dataset: Dataset, train: Split, val: Split) -> None:
+    """Classes by name and in order: a classifier whose classes are in another order would be right by its own count."""
+    if tuple(dataset.class_names) != classifier.class_names:
+        raise BadInput(
+            _("a data set with the classifier's classes, {names}").format(names=_some(classifier.class_names)),
+            _some(tuple(dataset.class_names)),
+            _("build the classifier with dataset.class_names"),
+        )
+    low, high = min(train.y.min(), val.y.min()), max(train.y.max(), val.y.max())
+    if not 0 <= low <= high < len(classifier.class_names):
+        raise BadInput(
+            _("labels from 0 to {last}").format(last=len(classifier.class_names) - 1),
+            _("{low} to {high}").format(low=low, high=high),
+            _("give every class a name, and number them as the names are"),
+        )
+
+
+def _check_batches(model: nn.Module, sizes: list[int]) -> None:
+    if 1 in sizes and has_free_statistics(model):
+        raise BadInput(
+            _("batches of at least two images, as BatchNorm compares them"),
+            _("a batch of one"),
+            _("raise batch_size, or freeze the statistics: freezing.freeze(model) and unfreeze(model)"),
+        )
+
+
+def _precision(device: torch.device, wanted: MixedPrecision) -> torch.dtype | None:
+    """bfloat16 where it is wanted and the accelerator computes in it; it needs no loss scaling."""
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if wanted is True and not able:
+        raise BadInput(
+            _("an accelerator with bfloat16 for mixed_precision=True"), str(device), _("use 'auto', which finds out")
+        )
+    return torch.bfloat16 if wanted and able else None
+
+
+def _accelerators(device: torch.device) -> list[int]:
+    """The devices whose random state is to be kept, beside the processor's."""
+    return [torch.cuda.current_device()] if device.type == "cuda" else []
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "") + f" ({len(names)})"
