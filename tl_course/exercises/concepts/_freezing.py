@@ -1,4 +1,4 @@
-"""Train a network of six layers for two steps and see which of them moved."""
+"""Train a network of six layers for a step or two and see which of them moved."""
 
 from typing import Any
 
@@ -84,7 +84,8 @@ def probe_pytorch(candidate, inputs):
 
 
 def probe_keras(candidate, inputs):
-    """Freeze, train for two steps, and report which layers' weights and statistics changed."""
+    """Freeze, train for one step, and report which layers' weights and statistics changed."""
+    import keras
     import tensorflow as tf
 
     network = keras_network(inputs)
@@ -94,13 +95,12 @@ def probe_keras(candidate, inputs):
     outputs = model(x, training=False)
     variables = [[(v, as_array(v), "moving" in v.path) for v in layer.weights] for layer in layers]
     learning = {id(v) for v in model.trainable_variables}
-    training_outputs = model(x, training=True)
-    for _step in range(2):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(model(x, training=True) ** 2)
-        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
-        for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
-            variable.assign_sub(0.1 * gradient)
+    with tf.GradientTape() as tape:
+        training_outputs = model(x, training=True)
+        loss = tf.reduce_mean(training_outputs**2)
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        variable.assign_sub(keras.ops.multiply(gradient, 0.1))
     parameters, statistics = [], []
     for group in variables:
         moved = [(not np.array_equal(as_array(v), start) or id(v) in learning, buffer) for v, start, buffer in group]

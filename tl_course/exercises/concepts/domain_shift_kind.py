@@ -153,11 +153,16 @@ def cases(rng: np.random.Generator) -> list[Case]:
         ("concept", concept, 0.1),
         ("sampling", (free * 20, wobble), 0.02),
         ("twice as many", (free, 2 * free), 0.0),
+        ("the same sample", (free, free.copy()), 0.02),
         ("both fit", both, 0.02),
         ("one class", (turned, 7 * turned[::-1]), 0.15),
     ]
     return [
-        Case(name, {"source": pair[0], "target": pair[1], "tolerance": tolerance}, (_criterion(*pair, tolerance),))
+        Case(
+            name,
+            {"source": pair[0], "target": pair[1], "tolerance": tolerance},
+            (_criterion(pair[0], pair[1], tolerance),),
+        )
         for name, pair, tolerance in found
     ]
 
@@ -227,10 +232,10 @@ EXERCISE = Exercise(
         ),
     ),
     criteria={
-        "none": Criterion(_("sees that nothing but chance or size has changed")),
+        "none": Criterion(_("sees that nothing but chance or size has changed"), needs=("concept",)),
         "covariate": Criterion(_("knows a covariate shift"), needs=("concept",)),
         "label": Criterion(_("knows a label shift"), needs=("covariate",)),
-        "concept": Criterion(_("knows a concept shift, also in one corner")),
+        "concept": Criterion(_("knows a concept shift, also in one corner"), needs=("none",)),
     },
     cases=cases,
     judge=judge,

@@ -188,7 +188,6 @@ def cases(rng: np.random.Generator) -> list[Case]:
     every = ("frozen", "statistics", "rest", "outputs")
     return [
         Case("none", {**network(), "n": 0}, ("rest",)),
-        Case("one", {**network(), "n": 1}, every),
         Case("two", {**network(), "n": 2}, every),
         Case("some", {**network(), "n": some}, every),
         Case("all", {**network(), "n": 6}, ("frozen", "statistics", "outputs")),

@@ -212,12 +212,14 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     lost, touched = wrong(fits, state), wrong(model.keys() - fits, model)
     missing = sorted(observed["names"][name] for name in model.keys() - fits)
     report = observed["report"]
-    count = len(report) if isinstance(report, list) else type(report).__name__
     ordered = (
         _("the right names came, in another order") if isinstance(report, list) and sorted(report) == missing else ""
     )
     lists = _("{count} names were expected, among them {name}; yours: {yours}")
-    message = ordered or lists.format(count=len(missing), name=missing[0], yours=count)
+    listed = lists.format(count=len(missing), name=missing[0], yours=len(report))
+    message = (
+        ordered or listed if isinstance(report, list) else _("a list was expected, not a {kind}").format(kind=report)
+    )
     first = _("{name} should have been loaded and does not hold the source's values")
     second = _("{name} finds no match and should have kept its values")
     return [

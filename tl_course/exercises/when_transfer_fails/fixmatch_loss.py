@@ -226,7 +226,8 @@ def probe_keras(candidate, inputs):
         tape.watch([weak, strong])
         loss = candidate(weak, strong, inputs["threshold"])
     found = tape.gradient(loss, [weak, strong]) if tf.is_tensor(loss) else [None, None]
-    gradients = [np.zeros(v.shape) if g is None else as_array(g) for v, g in zip((weak, strong), found, strict=True)]
+    blank = np.zeros_like(inputs["weak"])
+    gradients = [blank if gradient is None else as_array(gradient) for gradient in found]
     return {"loss": as_array(loss), "weak": gradients[0], "strong": gradients[1]}
 
 

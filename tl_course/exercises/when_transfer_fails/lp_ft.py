@@ -23,6 +23,7 @@ MESSAGES = {
     "backbone-only": _("in the second stage the head no longer learns"),
     "head-only": _("in the second stage the backbone still does not learn"),
     "rates": _("the two learning rates are exchanged"),
+    "left-frozen": _("the backbone was frozen for the first stage and is still frozen in the second"),
     "each-step": _("the backbone does not change in the first stage and yet is run at every step"),
 }
 TORCH_FEATURES = "    features = backbone(x).detach()\n"
@@ -57,6 +58,8 @@ def _edits(features: str, probe: str, everything: str, tune: str, zero: str, lis
 
 
 SYMMETRIC = "a squared error is the same from either side"
+TORCH_FROZEN = PYTORCH_OPTIMISERS.replace("    with torch", "    backbone.requires_grad_(False)\n    with torch", 1)
+KERAS_FROZEN = KERAS.replace(KERAS_FEATURES, f"    backbone.trainable = False\n{KERAS_FEATURES}")
 TORCH_ZERO = "    with torch.no_grad():\n        [parameter.zero_() for parameter in head.parameters()]\n"
 KERAS_ZERO = "    [weight.assign(ops.zeros_like(weight)) for weight in head.trainable_weights]\n"
 TORCH_EDITS = _edits(
@@ -92,7 +95,7 @@ def cases(rng: np.random.Generator) -> list[Case]:
     }
     inputs = {name: value.astype(np.float32) for name, value in drawn.items()}
     rates = {"probe_lr": float(rng.uniform(0.6, 0.8)), "tune_lr": float(rng.uniform(0.1, 0.2))}
-    stages = {"both stages": (14, 3), "probe alone": (15, 0), "tuning alone": (0, 2)}
+    stages = {"both stages": (8, 3), "probe alone": (9, 0), "tuning alone": (0, 2)}
     criteria = {
         "both stages": ("tuned", "passes"),
         "probe alone": ("probe", "frozen", "passes"),
@@ -196,7 +199,10 @@ EXERCISE = Exercise(
             reference=PYTORCH,
             probe=probe_pytorch,
             alternatives={"optimisers": PYTORCH_OPTIMISERS, "by hand": PYTORCH_CLOSED},
-            mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in TORCH_EDITS.items()},
+            mistakes={
+                **{name: Mistake(MESSAGES[name], edits) for name, edits in TORCH_EDITS.items()},
+                "left-frozen": Mistake(MESSAGES["left-frozen"], source=TORCH_FROZEN),
+            },
             equivalent={
                 "features = backbone(x)": "gradients are asked for the head's parameters only",
                 "descend(list(head.parameters()), lambda: nn.functional.mse_loss(y, head(features)), probe_steps, "
@@ -209,7 +215,10 @@ EXERCISE = Exercise(
             reference=KERAS,
             probe=probe_keras,
             alternatives={"optimisers": KERAS_OPTIMISERS, "by hand": KERAS_CLOSED},
-            mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in KERAS_EDITS.items()},
+            mistakes={
+                **{name: Mistake(MESSAGES[name], edits) for name, edits in KERAS_EDITS.items()},
+                "left-frozen": Mistake(MESSAGES["left-frozen"], source=KERAS_FROZEN),
+            },
         ),
     },
 )

@@ -187,7 +187,7 @@ def cases(rng: np.random.Generator) -> list[Case]:
         Case("training", {**common, "threshold": middle, "training": True}, every),
         Case("evaluation", {**common, "threshold": middle, "training": False}, every),
         Case("nobody sure", {**common, "threshold": min(float(ordered[-1]) + 1e-3, 1.0), "training": True}, ("none",)),
-        Case("at the threshold", {**half, "training": True}, ("examples",)),
+        Case("at the threshold", {**half, "training": True}, ("edge",)),
     ]
 
 
@@ -207,7 +207,7 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
         empty = all(np.shape(observed[name]) == (0,) for name in ("kept", "classes", "confidence"))
         return [holds("none", empty, _("nobody is sure enough here: three empty results of shape (0,) were expected"))]
     if case.name == "at the threshold":
-        return [close("examples", observed["kept"], kept, _("the positions where probability equals threshold"))]
+        return [close("edge", observed["kept"], kept, _("the positions where probability equals threshold"))]
     return [
         close("examples", observed["kept"], kept, _("the positions of the kept examples")),
         close("classes", observed["classes"], classes, _("their classes")),
@@ -257,6 +257,7 @@ EXERCISE = Exercise(
     ),
     criteria={
         "examples": Criterion(_("keeps exactly the confident examples"), weight=2),
+        "edge": Criterion(_("keeps what equals the threshold"), weight=0.5, needs=("examples",)),
         "classes": Criterion(_("gives their predicted classes"), needs=("examples",)),
         "confidence": Criterion(_("gives their probabilities"), needs=("examples",)),
         "none": Criterion(_("gives empty results when nobody is sure"), weight=0.5, needs=("examples",)),

@@ -76,6 +76,7 @@ MESSAGES = {
     "all-features": _("the alarm waits until every feature has shifted"),
     "averaged": _("scores are averaged before they are compared, so features that rise and fall cancel"),
     "all-numbers": _("one mean and one spread are used for all features, so small features are never heard"),
+    "sample-deviation": _("the sum of squares is divided by N - 1, not by N as np.std does by itself"),
     "signless": _("the scores have lost their sign: whoever looks for the cause wants to know the direction"),
 }
 ALARM, SPREAD = "(np.abs(scores) > threshold).any()", "reference.std(axis=0) / np.sqrt(len(batch))"
@@ -87,6 +88,7 @@ EDITS = {
     "all-features": ((".any()", ".all()"),),
     "averaged": ((ALARM, "abs(scores.mean()) > threshold"),),
     "all-numbers": (("reference.mean(axis=0)", "reference.mean()"), ("reference.std(axis=0)", "reference.std()")),
+    "sample-deviation": (("reference.std(axis=0)", "reference.std(axis=0, ddof=1)"),),
     "signless": (("return scores, ", "return np.abs(scores), "),),
 }
 
@@ -160,11 +162,11 @@ EXERCISE = Exercise(
     difficulty=3,
     points=4,
     statement=_(
-        "An alarm watches the features of a service. It has been silent for a year, although a camera was replaced in "
-        "spring and accuracy fell. Find the fault in `shift_alarm`, mend it and prove it: for each feature the score "
-        "says how many standard errors (reference's np.std over the root of the batch size) the batch's mean lies "
-        "above the reference mean, and an absolute score above `threshold` in any feature is an alarm. A batch may "
-        "hold a single example."
+        "An alarm watches the features of a service. It has been silent for a year, although a camera was replaced and "
+        "accuracy fell. Find the fault in `shift_alarm`, mend it and prove it: a feature's score says how many "
+        "standard errors (reference's np.std over the root of the batch size) the batch's mean lies above the "
+        "reference mean; an absolute score above `threshold` in any feature is an alarm. A batch may hold a single "
+        "example."
     ),
     hints=(
         _("Feed it a batch from another world and print every step. Where does the difference disappear?"),
