@@ -48,7 +48,8 @@ class Momentum:
 
     def __init__(self, weights: Weights, momentum: float = 0.0) -> None:
         self.weights = {name: value.astype(np.float64) for name, value in weights.items()}
-        self.momentum, self.velocity = momentum, dict.fromkeys(weights, 0.0)
+        self.momentum = momentum
+        self.velocity: Weights = {name: np.zeros(value.shape) for name, value in weights.items()}
 
     def step(self, batch: Weights, lr: float, trained: Iterable[str]) -> None:
         """Move the named weights; the others and their velocities stay."""

@@ -188,7 +188,7 @@ EXERCISE = Exercise(
             alternatives={"trainable": code.KERAS_TRAINABLE, "cached": code.KERAS_CACHED},
             mistakes=code.mistakes("keras"),
             equivalent={
-                "loss = loss_of(labels, head(backbone(images), training=True))": "a model called by itself is in inference"
+                "loss = loss_of(labels, head(backbone(images), training=True))": "by itself a model is in inference"
             },
         ),
     },
