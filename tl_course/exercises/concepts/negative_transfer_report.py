@@ -178,7 +178,7 @@ EXERCISE = Exercise(
     difficulty=4,
     points=5,
     statement=_(
-        "Both methods ran with the same few seeds; you have the right answers on one test set. Write "
+        "Transfer and scratch ran with the same few seeds; you know how many test answers each run got right. Write "
         "`transfer_report(transfer, scratch, alpha)`: the mean difference, an exact p-value and 'help', 'harm' or 'not "
         "shown' (p above alpha). If transfer made no difference, every seed's difference might have the other sign: p "
         "is the share of all 2**S choices of signs whose sum is, in absolute value, at least the observed one."
