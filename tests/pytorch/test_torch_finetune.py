@@ -98,3 +98,17 @@ def test_gradual_unfreezing_goes_down_from_the_head(
     ]
     with pytest.raises(BadInput, match="num_stages from 1 to 4"):
         gradual_unfreezing(classifier, digits, num_stages=5)
+
+
+def test_a_frozen_backbones_dropout_rests_while_its_head_trains(classifier: Classifier, digits: Dataset) -> None:
+    modes: list[tuple[bool, bool]] = []
+    dropout = torch.nn.Dropout(0.5)
+    classifier.model.set_submodule("stem.3", dropout)
+    dropout.register_forward_hook(
+        lambda *_: modes.append((dropout.training, classifier.model.get_submodule("fc").training))
+    )
+    linear_probe(classifier, digits, num_epochs=1, mixup=0.2, **QUIET)
+    assert (False, True) in modes and not any(dropping for dropping, _ in modes)
+    modes.clear()
+    fine_tune(classifier, digits, num_epochs=1, **QUIET)
+    assert (True, True) in modes
