@@ -72,7 +72,7 @@ def probe_keras(candidate, inputs):
         return layers.Dense(inputs["model"][f"{name}/kernel"].shape[1], name=name)
 
     width = len(inputs["model"]["stem/kernel"])
-    model = keras.Sequential([keras.Input((width,)), *[layer(name) for name in ORDER]])
+    model = keras.Sequential([keras.Input((width,)), *[layer(name) for name in ORDER]], name="model")
     weights = {weight.path: weight for weight in model.weights}
     paths = {name: f"{name.split('/')[0]}/{KERAS_PARTS[name.split('/')[1]]}" for name in inputs["model"]}
     paths = {name: next(path for path in weights if path.endswith(end)) for name, end in paths.items()}

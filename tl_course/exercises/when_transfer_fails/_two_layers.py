@@ -35,7 +35,7 @@ def probe_keras(candidate, inputs):
     import tensorflow as tf
     from keras import layers
 
-    passes = tf.Variable(0)  # counts in graphs as well
+    passes = tf.Variable(tf.constant(0))  # counts in graphs as well
 
     class Counting(layers.Dense):
         """A dense layer that notes each pass."""
