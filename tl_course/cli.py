@@ -173,6 +173,62 @@ def bench(name: str, as_json: bool) -> int:
 
 
 @cli.command()
+@click.argument("name", required=False)
+@click.option("--list", "list_all", is_flag=True, help="List the systems instead of running one.")
+@click.option("--data", metavar="DIR", help="Folder of images, or an image set's name. Left away: a demonstration.")
+@click.option("--out", metavar="DIR", help="Where the files go. Left away: a new folder below runs/.")
+@click.option("--force", is_flag=True, help="Write into DIR although it holds files.")
+@click.option("--epochs", type=int, metavar="N", help="At most so many in each stage of the training.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
+@click.option("--backbone", metavar="NAME", help="Another network of the zoo; mobilenet_v2 works offline.")
+@click.option("--weights", default="auto", show_default=True, help="auto, pretrained or none (random weights).")
+@click.option("--image-size", type=int, metavar="N", help="Side that images are resized to.")
+@click.option("--per-class", type=int, metavar="N", help="Use only so many training images of each class.")
+@json_option
+def run(name: str | None, list_all: bool, as_json: bool, **options: Any) -> int:
+    """Train one of the documents' systems.
+
+    The system NAME on your data, or on a demonstration; --list names them.
+    """
+    from tl_course import systems
+
+    if list_all:
+        columns = ("name", "framework", "documents", "backbone", "title")
+        _answer(as_json, systems.listing, list, lambda rows: _table(rows, columns))
+        return 0
+    if name is None:
+        names = ", ".join(systems.names())
+        raise BadInput(_("a system out of {names}").format(names=names), _("none"), _("name one, or pass --list"))
+    _answer(
+        as_json,
+        lambda: systems.run(name, progress=not as_json, **options),
+        lambda result: result.to_dict(),
+        lambda result: result.render_text(),
+    )
+    return 0
+
+
+@cli.command()
+@click.argument("model")
+@click.argument("images", nargs=-1)
+@json_option
+def predict(model: str, images: tuple[str, ...], as_json: bool) -> int:
+    """Class and probability of each image file.
+
+    By the file MODEL that `tl-course run` saved, of the files IMAGES.
+    """
+    from tl_course import systems
+
+    _answer(
+        as_json,
+        lambda: systems.predict(model, images),
+        lambda found: [prediction.to_dict() for prediction in found],
+        lambda found: "\n".join(f"{row.file}  {row.label}  {row.probability:.3f}" for row in found),
+    )
+    return 0
+
+
+@cli.command()
 @click.argument("names", nargs=-1)
 @click.option("--no-execute", is_flag=True, help="Compose the notebooks without running them.")
 def notebooks(names: tuple[str, ...], no_execute: bool) -> int:

@@ -1,0 +1,18 @@
+"""The source documents' code listings as working systems: data in, a trained and measured classifier out.
+
+    systems.names()
+    result = systems.run("pytorch-resnet18-folder", data="my_images", out="my_run")
+    print(result.render_text())
+    systems.predict(result.files["model"], ["a.jpg", "b.png"])
+
+Without data a system runs on a small demonstration; `tl-course run` and `tl-course predict` do the same in a shell.
+Importing this package loads no framework.
+"""
+
+from tl_course.systems.catalogue import get, listing, names
+from tl_course.systems.prediction import Prediction, predict
+from tl_course.systems.running import Result, run
+from tl_course.systems.source import image_sets
+from tl_course.systems.system import System
+
+__all__ = ["Prediction", "Result", "System", "get", "image_sets", "listing", "names", "predict", "run"]

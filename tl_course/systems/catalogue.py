@@ -1,0 +1,57 @@
+"""The systems by name."""
+
+from typing import Any
+
+from tl_course.errors import BadInput
+from tl_course.i18n import _
+from tl_course.systems import (
+    keras_mobilenetv2_binary,
+    keras_vgg16_classifier,
+    keras_vgg16_frozen,
+    pytorch_resnet18_cifar10,
+    pytorch_resnet18_folder,
+    pytorch_transfer,
+)
+from tl_course.systems.system import System
+
+_SYSTEMS = {
+    module.SYSTEM.name: module.SYSTEM
+    for module in (
+        keras_vgg16_classifier,
+        pytorch_resnet18_folder,
+        keras_vgg16_frozen,
+        keras_mobilenetv2_binary,
+        pytorch_transfer,
+        pytorch_resnet18_cifar10,
+    )
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `run` knows, in the order of the documents' listings."""
+    return tuple(_SYSTEMS)
+
+
+def get(name: str) -> System:
+    """The system of this name. Raises BadInput, which lists them, where there is none."""
+    if name not in _SYSTEMS:
+        raise BadInput(
+            _("a system out of {names}").format(names=", ".join(_SYSTEMS)),
+            repr(name),
+            _("choose one of these; tl-course run --list says what each does"),
+        )
+    return _SYSTEMS[name]
+
+
+def listing() -> list[dict[str, Any]]:
+    """One row a system: name, framework, documents (numbers of the code listings it puts right), title, backbone."""
+    return [
+        {
+            "name": system.name,
+            "framework": system.framework,
+            "documents": list(system.documents),
+            "title": system.title,
+            "backbone": system.backbone,
+        }
+        for system in _SYSTEMS.values()
+    ]
