@@ -7,7 +7,14 @@ import pytest
 from tl_course import evidence
 from tl_course.errors import BadInput
 
-DRAWN = ("label_efficiency", "text_features")  # what lessons draw
+DRAWN = (  # what lessons draw
+    "label_efficiency",
+    "text_features",
+    "label_counts",
+    "freeze_first_n",
+    "more_time",
+    "domain_gap",
+)
 
 
 @pytest.mark.parametrize("name", DRAWN)
