@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tl_course import bench
-from tl_course.bench import features, timing
+from tl_course.bench import features, timing, train
 from tl_course.errors import BadInput, CourseError
 
 
@@ -39,3 +39,16 @@ def test_features_reports_every_label_and_is_plain_json() -> None:
     assert set(report["ratios"]) == {"vs plain loop", "vs sentence-transformers"}
     assert all(ratio > 0 for ratio in report["ratios"].values()) and report["cached"] > 0
     assert json.loads(json.dumps(report)) == report
+
+
+@pytest.mark.slow
+def test_train_reports_every_label_and_is_plain_json() -> None:
+    report = train.run(num_images=64, rounds=1)
+    assert set(report["ratios"]) == {"vs bare loop", "vs fastai", "vs lightning", "vs keras fit"}
+    assert all(ratio > 0 for ratio in report["ratios"].values()) and report["name"] == "train"
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_what_does_not_train_is_not_timed() -> None:
+    with pytest.raises(CourseError, match="same weights"):
+        train._learned(lambda: {"w": np.ones(2)}, lambda: None)
