@@ -112,14 +112,15 @@ def mahalanobis_score(features: np.ndarray, train_features: np.ndarray, train_y:
         train_features: (M, D) of the data the model was trained on.
         train_y: int (M,).
     """
+    from scipy.linalg import solve_triangular
     from sklearn.covariance import LedoitWolf
 
     features, train_features = _matrix(features, "features"), _matrix(train_features, "train_features")
     classes, place = np.unique(train_y, return_inverse=True)
     means = np.stack([train_features[place == c].mean(axis=0) for c in range(len(classes))])  # (K, D)
-    fitted = LedoitWolf(assume_centered=True).fit(train_features - means[place])
-    root = np.linalg.cholesky(fitted.get_precision())  # precision = root @ root.T
-    inputs, centres = features @ root, means @ root
+    fitted = LedoitWolf(store_precision=False, assume_centered=True).fit(train_features - means[place])
+    root = np.linalg.cholesky(fitted.covariance_)
+    inputs, centres = (solve_triangular(root, rows.T, lower=True).T for rows in (features, means))  # spread 1 each way
     squared = (inputs**2).sum(1)[:, None] - 2 * inputs @ centres.T + (centres**2).sum(1)
     return squared.min(axis=1)
 

@@ -36,36 +36,34 @@ def proxy_a_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> f
     return float(2 * (1 - 2 * error))
 
 
-def target_class_shares(source_y: np.ndarray, source_predictions: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Class shares of an unlabelled target, from a confusion matrix on held-out source data (Lipton et al., 2018).
+def target_class_shares(probabilities: np.ndarray, source_shares: np.ndarray, num_rounds: int = 100) -> np.ndarray:
+    """Class shares of an unlabelled target by expectation maximisation (Saerens, Latinne & Decaestecker, 2002).
 
-    Right under label shift only, where p(x | y) stays: then p(prediction) = C q with C[i, j] = p(predicted i | class j)
-    known from the source, and q is solved for. Negative shares are cut off.
+    Correct the predictions for the current shares, take their mean as the next shares, and so on. It assumes label
+    shift, where p(x | y) stays, and calibrated probabilities; where either is wrong the answer is wrong too.
 
     Args:
-        source_y: int (N,), held-out source labels, every class among them.
-        source_predictions: int (N,).
-        predictions: int (M,), on the target.
+        probabilities: (N, K) of the model on the target.
+        source_shares: (K,), of the data the model was trained on, all above 0.
+        num_rounds: how often to repeat.
 
     Returns:
         Shares (K,) that sum to 1.
 
     Raises:
-        BadInput: the predictions say nothing about some class, so that C has no inverse.
+        BadInput: shares of another length than K, or not all above 0.
     """
-    num_classes = int(max(source_y.max(), source_predictions.max(), predictions.max())) + 1
-    confusion = np.zeros((num_classes, num_classes))
-    np.add.at(confusion, (source_predictions, source_y), 1.0)
-    counts = confusion.sum(axis=0)
-    if (counts == 0).any() or np.linalg.matrix_rank(confusion) < num_classes:
+    probabilities, source_shares = np.asarray(probabilities), np.asarray(source_shares)
+    if source_shares.shape != probabilities.shape[1:] or (source_shares <= 0).any():
         raise BadInput(
-            "held-out source data in which every class occurs and is sometimes predicted",
-            f"class counts {counts.astype(int).tolist()}",
-            "use more held-out data or a better classifier",
+            f"source_shares of shape {probabilities.shape[1:]}, all above 0",
+            f"shape {source_shares.shape}, smallest {source_shares.min():g}",
+            "count the classes of the training data",
         )
-    observed = np.bincount(predictions, minlength=num_classes) / len(predictions)
-    shares = np.clip(np.linalg.solve(confusion / counts, observed), 0, None)
-    return shares / shares.sum()
+    shares = source_shares
+    for _ in range(num_rounds):
+        shares = correct_prior(probabilities, source_shares, shares).mean(axis=0)
+    return shares
 
 
 def correct_prior(probabilities: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:

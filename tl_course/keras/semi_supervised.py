@@ -139,14 +139,13 @@ def train_fixmatch(
             logits = model(inputs, training=True)
             if weight > 0:
                 on_labels, weak, strong = tf.split(logits, [len(chosen), len(drawn), len(drawn)])
-                loss = fixmatch_loss(on_labels, y[chosen], weak, strong, threshold, weight)
+                loss = fixmatch_loss(on_labels, tf.constant(y[chosen]), weak, strong, threshold, weight)
+                _note(history, weak, threshold, None if unlabelled_y is None else unlabelled_y[drawn])
             else:
                 each = keras.losses.sparse_categorical_crossentropy(y[chosen], logits, from_logits=True)
                 loss = ops.mean(each)
         optimizer.apply(tape.gradient(loss, model.trainable_weights), model.trainable_weights)
         history.loss.append(float(loss))
-        if weight > 0:
-            _note(history, weak, threshold, None if unlabelled_y is None else unlabelled_y[drawn])
     return history
 
 
@@ -154,8 +153,8 @@ def _note(history: FixMatchHistory, weak_logits: tf.Tensor, threshold: float, tr
     chosen = pseudo_labels(ops.softmax(weak_logits, axis=1), threshold)
     labels, kept = (ops.convert_to_numpy(part) for part in chosen)
     history.kept.append(float(kept.mean()))
-    known = truth is not None and kept.any()
-    history.right.append(float(np.mean(labels[kept] == truth[kept])) if known else float("nan"))
+    right = np.nan if truth is None or not kept.any() else np.mean(labels[kept] == truth[kept])
+    history.right.append(float(right))
 
 
 def _endless(count: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -158,8 +158,8 @@ def train_fixmatch(
 def _note(history: FixMatchHistory, weak_logits: Tensor, threshold: float, truth: np.ndarray | None) -> None:
     labels, kept = (part.cpu().numpy() for part in pseudo_labels(weak_logits.softmax(dim=1), threshold))
     history.kept.append(float(kept.mean()))
-    known = truth is not None and kept.any()
-    history.right.append(float(np.mean(labels[kept] == truth[kept])) if known else float("nan"))
+    right = np.nan if truth is None or not kept.any() else np.mean(labels[kept] == truth[kept])
+    history.right.append(float(right))
 
 
 def _endless(count: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
