@@ -24,12 +24,13 @@ LAYERS = len(WIDTHS)
 def layer(model: nn.Sequential, number: int) -> nn.Sequential:
     """Layer 1 to LAYERS of a small CNN: convolution, BatchNorm and ReLU."""
     first = 4 * (number - 1)  # a max pooling stands between two layers
-    return model[first : first + 3]
+    return nn.Sequential(*list(model)[first : first + 3])
 
 
 def start_from(source: nn.Sequential, num_layers: int, num_classes: int, seed: int) -> nn.Sequential:
     """A small CNN whose first layers are copied from `source` and whose other layers and head are fresh."""
-    model = small_cnn(source[0].in_channels, num_classes, seed)
+    num_channels = next(source.parameters()).shape[1]  # of the first kernel (out, in, 3, 3)
+    model = small_cnn(num_channels, num_classes, seed)
     for number in range(1, num_layers + 1):
         layer(model, number).load_state_dict(layer(source, number).state_dict())
     return model
@@ -112,7 +113,7 @@ def variants(base: Recipe, lrs: Sequence[float], weight_decays: Sequence[float] 
 
 def digits(split: data.Split, low: int, high: int) -> data.Split:
     """The images of the digits low to high - 1, labelled from 0."""
-    chosen = split.take((split.y >= low) & (split.y < high))
+    chosen = split.take(np.flatnonzero((split.y >= low) & (split.y < high)))
     return data.Split(chosen.x, chosen.y - low)
 
 
