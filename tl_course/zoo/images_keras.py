@@ -46,20 +46,36 @@ class KerasImageModel(ImageModel):
         super().__init__(
             name, "keras", weights, model, feature_dim, channels=channels, image_size=image_size, min_size=min_size
         )
+        self.weights: Weights = weights
         self._scale = scale
         self._feature_layer = feature_layer
         self._forward: Callable[[Any], Any] | None = None
 
     def preprocess(self, inputs: np.ndarray) -> Any:
         """Images float32 (N, H, W, C) in [0, 1] -> scaled tensor (N, H', W', C)."""
-        return self._prepare(self.check(inputs))
+        return self.prepare(self.check(inputs))
 
-    def _prepare(self, images: np.ndarray) -> Any:
+    def prepare(self, images: Any) -> Any:
+        """`preprocess` for images known to be right, as an array or a tensor, also while a graph is traced."""
         x: Any = images
         size = self.new_size(images)
         if size is not None:
             x = keras.ops.image.resize(x, size, interpolation="bilinear", antialias=True, data_format="channels_last")
         return self._scale(x)
+
+    def with_model(self, model: keras.Model, feature_layer: str) -> "KerasImageModel":
+        """The same preprocessing around another model, whose features are the output (N, D) of that layer."""
+        return KerasImageModel(
+            self.name,
+            self.weights,
+            model,
+            model.get_layer(feature_layer).output.shape[-1],
+            scale=self._scale,
+            image_size=self.image_size,
+            channels=self.channels,
+            min_size=self.min_size,
+            feature_layer=feature_layer,
+        )
 
     def _compiled(self) -> Callable[[Any], Any]:
         """The backbone as one graph for any number and size of images: traced once, where predict traces per shape."""
@@ -74,6 +90,10 @@ class KerasImageModel(ImageModel):
         self._forward = forward
         return forward
 
+    def prepared_features(self, images: Any) -> Any:
+        """What `preprocess` gave (n, H', W', C) -> frozen features (n, D), all at once."""
+        return self._compiled()(tf.convert_to_tensor(images))
+
     def features(self, inputs: np.ndarray, batch_size: int = 64) -> np.ndarray:
         """Images float32 (N, H, W, C) in [0, 1] -> frozen features float32 (N, D), BatchNorm on its moving averages.
 
@@ -83,8 +103,7 @@ class KerasImageModel(ImageModel):
         images = self.check(inputs)
         check_batch_size(batch_size)
         out = np.empty((len(images), self.feature_dim), dtype=np.float32)
-        forward = self._compiled()
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
-            out[start : start + len(batch)] = forward(tf.convert_to_tensor(self._prepare(batch)))
+            out[start : start + len(batch)] = self.prepared_features(self.prepare(batch))
         return out
