@@ -1,5 +1,6 @@
 """Lessons become notebooks: the same ones again, without solutions for learners, and what differs is reported."""
 
+import ast
 import re
 import shutil
 
@@ -50,6 +51,22 @@ def course(tmp_path, monkeypatch):
 
 def released(name: str = "99_small"):
     return lessons.read_notebook(lessons.notebook_path(name, lessons.RELEASED))
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_no_demonstration_uses_a_name_that_an_answer_defines(name):
+    """Otherwise a learner's wrong answer breaks the cells that follow it."""
+    cells = [cell for cell in lessons.read_notebook(lessons.notebook_path(name)).cells if cell.cell_type == "code"]
+    answers: set[str] = set()
+    for cell in cells:
+        nodes = list(ast.walk(ast.parse(cell.source)))
+        if cell.source.startswith("# exercise: "):
+            answers |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        elif "nbgrader" not in cell.metadata:
+            names = [node for node in nodes if isinstance(node, ast.Name)]
+            set_here = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+            assert {node.id for node in names} & answers <= set_here, cell.source
+    assert answers
 
 
 @pytest.mark.parametrize("name", COMMITTED)
