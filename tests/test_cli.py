@@ -36,7 +36,19 @@ def test_help_names_every_command_and_is_quick() -> None:
         done = tl_course("--help")
         seconds.append(time.monotonic() - started)
     assert done.returncode == 0
-    for command in ["assets", "audit", "bench", "check", "doctor", "exercises", "learn", "lessons", "notebooks", "predict", "run"]:
+    for command in [
+        "assets",
+        "audit",
+        "bench",
+        "check",
+        "doctor",
+        "exercises",
+        "learn",
+        "lessons",
+        "notebooks",
+        "predict",
+        "run",
+    ]:
         assert f"\n  {command} " in done.stdout
     assert statistics.median(seconds) < HELP_LIMIT
 

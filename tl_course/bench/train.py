@@ -64,9 +64,9 @@ def _digits(count: int) -> Dataset:
 
     mnist = data.load("mnist")
     assert mnist.val is not None
-    return replace(
-        mnist, train=mnist.train.take(np.arange(count)), val=mnist.val.take(np.arange(min(NUM_VAL, len(mnist.val))))
-    )
+    chosen = np.random.default_rng(0).permutation(len(mnist.train))[:count]
+    scored = np.random.default_rng(0).permutation(len(mnist.val))[:NUM_VAL]
+    return replace(mnist, train=mnist.train.take(chosen), val=mnist.val.take(scored))
 
 
 def _against(theirs: Callable[[Any, Dataset], Callable[[], Any]], dataset: Dataset, rounds: int) -> Comparison:
