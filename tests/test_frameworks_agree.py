@@ -1,6 +1,7 @@
 """Equal numbers from PyTorch and Keras on equal weights: head, freezing, groups, schedule, L2-SP, fit."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import keras
 import numpy as np
@@ -30,7 +31,6 @@ from tl_course.zoo.mobilenet_keras import _names as mobilenet_names
 
 NAMES = tuple("0123456789")
 Pair = tuple[TorchClassifier, KerasClassifier]
-Groups = Callable[..., list]
 
 
 def torch_prefix(keras_name: str, mobilenet: bool) -> str:
@@ -72,6 +72,12 @@ def pair(name: str = "fashion_resnet", size: int = 16) -> Pair:
         if variable.path.startswith("head"):
             variable.assign(in_keras_layout(tensor, variable))
     return made
+
+
+@cache
+def untouched(name: str, size: int) -> Pair:
+    """`pair` for tests that change nothing."""
+    return pair(name, size)
 
 
 def digits(train: int = 48, val: int = 30) -> Dataset:
@@ -128,7 +134,7 @@ def cross_entropy(training: bool, images: np.ndarray) -> Callable[[Pair], tuple[
 
 @pytest.mark.parametrize(("name", "size"), [("fashion_resnet", 16), ("mobilenet_v2", 40)])
 def test_head_and_classifier_give_equal_logits(name: str, size: int) -> None:
-    both = pair(name, size)
+    both = untouched(name, size)
     images = photos(both[0])
     assert close(both[1].logits(images), both[0].logits(images), 1e-4)
     assert close(both[1].predict_proba(images), both[0].predict_proba(images), 1e-5)
@@ -169,7 +175,7 @@ def test_freezing_moves_the_same_things(change: Callable[..., object]) -> None:
 @pytest.mark.parametrize(("name", "size"), [("fashion_resnet", 16), ("mobilenet_v2", 40)])
 @pytest.mark.parametrize("layer_decay", [1.0, 0.8])
 def test_groups_hold_the_same_parameters_at_the_same_rates(name: str, size: int, layer_decay: float) -> None:
-    both = pair(name, size)
+    both = untouched(name, size)
     options = {"lr": 1e-2, "backbone_lr": 1e-3, "layer_decay": layer_decay, "weight_decay": 0.1}
     found = [optim.param_groups(c.model, **options) for optim, c in zip((torch_optim, keras_optim), both, strict=True)]
     settings = [{id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]} for groups in found]

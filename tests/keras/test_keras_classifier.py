@@ -64,9 +64,7 @@ def test_a_seed_decides_head_and_random_weights() -> None:
         assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "channels"), [("fashion_resnet", None, 1), ("mobilenet_v2", 32, 3), ("efficientnetb0", 32, 3)]
-)
+@pytest.mark.parametrize(("name", "size", "channels"), [("fashion_resnet", None, 1), ("efficientnetb0", 32, 3)])
 def test_save_and_load_give_the_same_predictions(name: str, size: int | None, channels: int, tmp_path: Path) -> None:
     classifier = Classifier.build(name, NAMES, weights=None, image_size=size, seed=4)
     rng = np.random.default_rng(1)

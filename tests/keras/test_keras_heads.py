@@ -12,8 +12,9 @@ from tl_course.keras.batchnorm import FreezableBatchNormalization, freezable_cop
 from tl_course.keras.freezing import batch_norms
 from tl_course.keras.heads import backbone_parameters, feature_layer, head, head_parameters, replace_head
 
-FAMILIES = ["ResNet50", "MobileNetV2", "MobileNetV3Small", "DenseNet121", "EfficientNetB0", "ConvNeXtTiny"]
-CASES = [("VGG16", False), *((name, top) for name in FAMILIES for top in (True, False))]  # VGG16's own top: below
+WITH_TOP = ["ResNet50", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "ConvNeXtTiny"]
+WITHOUT_TOP = ["VGG16", "DenseNet121", "ConvNeXtTiny"]  # VGG16's own top: below
+CASES = [*((name, True) for name in WITH_TOP), *((name, False) for name in WITHOUT_TOP)]
 
 
 def images(size: int = 32, channels: int = 3, count: int = 3) -> np.ndarray:

@@ -40,8 +40,11 @@ class FreezableBatchNormalization(keras.layers.BatchNormalization):
         return {**super().get_config(), "statistics_frozen": self.statistics_frozen}
 
 
-def layers_of(module: keras.layers.Layer | Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
+def layers_of(module: Any) -> list[keras.layers.Layer]:
     """The layers of a model, of the models inside it, or of several layers, in the order of the model. No models.
+
+    Args:
+        module: a model, a layer, or an iterable of these.
 
     Raises:
         BadInput: something that is no Keras layer.

@@ -147,10 +147,9 @@ def _parts(
 def seed_dropout(model: keras.Model, seed: int) -> None:
     """Start the random layers' own generators anew."""
     for number, layer in enumerate(layers_of(model)):
-        generator = getattr(layer, "seed_generator", None)
-        state = generator.state if isinstance(generator, keras.random.SeedGenerator) else None
-        if state is not None:
-            state.assign([seed, number])
+        generator: Any = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.state.assign([seed, number])
 
 
 def _use_bfloat16(wanted: MixedPrecision) -> bool:

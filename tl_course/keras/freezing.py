@@ -64,9 +64,8 @@ def unfreeze(module: Module, statistics: bool = False) -> None:
                 _("{name}, a plain BatchNormalization").format(name=norm.name),
                 _("pass the model through replace_head or freezable_copy first, or unfreeze with statistics=True"),
             )
-    if isinstance(module, keras.layers.Layer):
-        module.trainable = True  # a model that is itself not trainable hides its layers' weights
-    for layer in layers_of(module):
+    model = [module] if isinstance(module, keras.Model) else []  # itself not trainable, it hides its layers' weights
+    for layer in [*model, *layers_of(module)]:
         layer.trainable = True  # does nothing where it is True already, though weights inside may be frozen
         for parameter in parameters(layer):
             parameter.trainable = True

@@ -109,7 +109,7 @@ class Loop:
         self.num_steps = self.num_epochs * len(self.sizes)
         self.labels = tf.convert_to_tensor(self.train.y)
         indices, number = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.float32)
-        self.train_step = tf.function(self._train_step).get_concrete_function(indices, number, indices)
+        self.train_step = tf.function(self._train_step, autograph=False).get_concrete_function(indices, number, indices)
 
     def run(self, patience: int | None, restore_best: bool, progress: bool) -> History:
         """Every epoch until the last, or until patience runs out."""
