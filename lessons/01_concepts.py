@@ -679,16 +679,22 @@ claim(
 # %%
 worse = against["full, shortcut"]
 many = 100 * (strategy_scores["full, shortcut"] - strategy_scores["from scratch"])[:, cells.index((1.0, 150))]
+rates = {name: [gaps["settings"]["lr"][name][c] for c in few_columns] for name in ("full", "full, shortcut")}
 claim(
     "shortcut source: fine-tuned with its own tuned learning rate, it is behind training from scratch at every gap in every seed but at most one, "
-    "by 15 points or more at gap 1, and by 10 or more even with 150 labels a class",
+    "by 8 points or more at gap 1, and by 10 or more even with 150 labels a class; away from gap 0 its best rate is the highest tried, and at least ten times "
+    "the plain source's",
     (worse < 0).sum(axis=0).min() >= len(worse) - 1
-    and worse[:, -1].mean() < -15
+    and worse[:, -1].mean() < -8
     and many.max() < 0
-    and many.mean() < -10,
+    and many.mean() < -10
+    and all(
+        ours == max(gaps["settings"]["lr_grid"]) >= 10 * theirs
+        for ours, theirs in list(zip(rates["full, shortcut"], rates["full"], strict=True))[1:]
+    ),
     measured="points against from scratch: "
     + ", ".join(f"gap {gap:g} {v.mean():+.1f} ± {v.std(ddof=1):.1f}" for gap, v in zip(sides, worse.T, strict=True))
-    + f"; gap 1 with 150 labels {many.mean():+.1f} ± {many.std(ddof=1):.1f}",
+    + f"; gap 1 with 150 labels {many.mean():+.1f} ± {many.std(ddof=1):.1f}; best rates {rates['full, shortcut']} against {rates['full']}",
 )
 
 # %% [markdown]
@@ -698,8 +704,8 @@ claim(
 #   training does no harm, *freezing* does. The remedy is to let the backbone move, and fine-tuning then helps at every gap.
 # - **Help that fades.** The lead of fine-tuning need not become negative when the domain moves away. This is the common case.
 # - **Negative transfer proper.** From the shortcut source, fine-tuning everything is worse than random weights, at an equal budget and with a learning rate of its own.
-#   That source is nearly perfect on its own kind of image, where the tint tells the class, and learned to *ignore* what the target needs. One hundred and fifty labels a class do not repair it in 250 steps. More steps may; what has
-#   been shown is harm at this budget.
+#   That source is nearly perfect on its own kind of image, where the tint tells the class, and learned to *ignore* what the target needs. One hundred and fifty labels a class do not repair it in 250 steps. Its best rate is the highest that was tried:
+#   the best to do with that start is to leave it quickly. A still higher rate or more steps may repair more; what has been shown is harm at this budget.
 #
 # So the domain gap alone did not do it here. What harmed was a source whose *task could be solved without the target's features*. Wang et al. (2019) define negative transfer by
 # the same comparison: an algorithm with the source's data against the same one without.
@@ -806,7 +812,7 @@ claim(
 #
 # ## Where this goes wrong in practice
 #
-# - **A rival that nobody tuned.** The learning rate was searched for the favourite and copied to the baseline. Half of the published gains of a method can be gains of its search.
+# - **A rival that nobody tuned.** The learning rate was searched for the favourite and copied to the baseline. What looks like a gain of the method can be a gain of its search.
 # - **The source saw the test set.** A backbone pretrained on the whole web, or a source built from the same photographs: that is leakage, not transfer.
 # - **Split by example where examples come in families**: crops of one photograph, frames of one film, visits of one patient.
 # - **"Negative transfer" declared on a probe alone.** Lesson 03 shows a probe that loses to raw pixels and wins from another layer. Tune, too, before you blame the source.

@@ -56,7 +56,7 @@ CELLS = [(gap, FEW) for gap in GAPS] + [(GAPS[1], MANY), (GAPS[-1], MANY)]
 
 SOURCE_RECIPE = Recipe(lr=1e-2, weight_decay=1.0, steps=500)
 STEPS = {FEW: 150, MANY: 250}
-LRS = (1.5e-3, 6e-3, 2.4e-2)
+LRS = (1.5e-3, 6e-3, 2.4e-2, 6e-2)
 
 
 @dataclass(frozen=True)
