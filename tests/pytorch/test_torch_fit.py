@@ -11,7 +11,8 @@ from torch import nn
 from tl_course import data
 from tl_course.data.dataset import Dataset, Split
 from tl_course.errors import BadInput, CourseError
-from tl_course.pytorch.batches import Examples, Preprocessing, batch_sizes
+from tl_course.fit_options import batch_sizes
+from tl_course.pytorch.batches import Examples, Preprocessing
 from tl_course.pytorch.classifier import Classifier
 from tl_course.pytorch.finetune import linear_probe
 from tl_course.pytorch.fit import evaluate, fit

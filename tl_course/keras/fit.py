@@ -9,7 +9,6 @@ from tl_course.data.dataset import Dataset, Split
 from tl_course.errors import BadInput
 from tl_course.fit_options import (
     Augmentation,
-    FitOptions,
     MixedPrecision,
     batch_sizes,
     check_batches,
@@ -26,8 +25,6 @@ from tl_course.keras.freezing import has_free_statistics
 from tl_course.keras.heads import head
 from tl_course.keras.loop import Examples, Loop, compute_in_bfloat16, is_frozen
 from tl_course.metrics import Report, report
-
-__all__ = ["FitOptions", "evaluate", "fit"]
 
 
 def fit(

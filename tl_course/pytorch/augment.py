@@ -1,16 +1,13 @@
 """Augmentation: training images that vary as real ones would, and mixtures of them."""
 
-from typing import Literal
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tl_course.compat import torchvision
 from tl_course.errors import BadInput
+from tl_course.fit_options import Augmentation
 from tl_course.i18n import _
-
-Augmentation = Literal["none", "photo", "digit"]
 
 
 class PerImage(nn.Module):

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tl_course.data.dataset import Split
-from tl_course.pytorch.augment import Augmentation, augmentation
+from tl_course.fit_options import Augmentation
+from tl_course.pytorch.augment import augmentation
 from tl_course.pytorch.classifier import Classifier, batch_that_fits, inference_copy
 from tl_course.pytorch.features import evaluation_mode
 from tl_course.pytorch.heads import head, head_name
@@ -127,14 +128,6 @@ class Preprocessing(nn.Module):
             )
         images = images.contiguous(memory_format=torch.channels_last)
         return (images - self.mean) / self.std
-
-
-def batch_sizes(num_examples: int, batch_size: int) -> list[int]:
-    """Sizes of an epoch's batches; a single example left over joins the batch before it."""
-    full, rest = divmod(num_examples, batch_size)
-    if rest == 1 and full:
-        return [batch_size] * (full - 1) + [batch_size + 1]
-    return [batch_size] * full + ([rest] if rest else [])
 
 
 def _free_memory(device: torch.device) -> int:

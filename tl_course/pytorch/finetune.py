@@ -11,10 +11,11 @@ from torch import nn
 
 from tl_course.data.dataset import Dataset
 from tl_course.errors import BadInput
+from tl_course.fit_options import FitOptions
 from tl_course.history import History
 from tl_course.i18n import _
 from tl_course.pytorch.classifier import Classifier
-from tl_course.pytorch.fit import FitOptions, fit
+from tl_course.pytorch.fit import fit
 from tl_course.pytorch.freezing import freeze_backbone, stages, unfreeze
 
 

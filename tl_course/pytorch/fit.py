@@ -1,46 +1,29 @@
 """Training a classifier: one lean loop with validation, early stopping and the best weights kept."""
 
-from typing import Literal, TypedDict
-
 import numpy as np
 import torch
 from torch import nn
 
 from tl_course.data.dataset import Dataset, Split
 from tl_course.errors import BadInput
+from tl_course.fit_options import (
+    Augmentation,
+    MixedPrecision,
+    batch_sizes,
+    check_batches,
+    check_dataset,
+    check_options,
+)
 from tl_course.history import History
 from tl_course.holdout import VAL_FRACTION, train_and_val
 from tl_course.i18n import _
 from tl_course.metrics import Report, report
 from tl_course.pytorch import optim
-from tl_course.pytorch.augment import Augmentation
-from tl_course.pytorch.batches import Examples, batch_sizes
+from tl_course.pytorch.batches import Examples
 from tl_course.pytorch.classifier import Classifier
 from tl_course.pytorch.freezing import has_free_statistics
 from tl_course.pytorch.heads import head
 from tl_course.pytorch.loop import Loop, Penalty, is_frozen
-
-MixedPrecision = bool | Literal["auto"]
-
-
-class FitOptions(TypedDict, total=False):
-    """The options of `fit` that the strategies of `finetune` pass on; `fit` says what they mean."""
-
-    backbone_lr: float | None
-    layer_decay: float
-    weight_decay: float
-    batch_size: int
-    warmup: float
-    augment: Augmentation
-    label_smoothing: float
-    mixup: float
-    l2_sp: float
-    patience: int | None
-    restore_best: bool
-    mixed_precision: MixedPrecision
-    seed: int
-    val_fraction: float
-    progress: bool
 
 
 def fit(
@@ -94,9 +77,9 @@ def fit(
         BadInput: the data do not fit the classifier, or an option is out of range.
         CourseError: the loss is not a number any more. With restore_best the model has its best weights so far.
     """
-    _check_options(num_epochs, batch_size, label_smoothing, mixup, l2_sp, patience)
+    check_options(num_epochs, batch_size, label_smoothing, mixup, l2_sp, patience)
     train, val = train_and_val(dataset, val_fraction, seed)
-    _check_dataset(classifier, dataset, train, val)
+    check_dataset(classifier.class_names, dataset, train, val)
     precision = _precision(classifier.device, mixed_precision)
     if num_epochs == 0:
         return History()
@@ -108,7 +91,7 @@ def fit(
     with torch.random.fork_rng(devices=_accelerators(classifier.device)):
         torch.manual_seed(seed)
         model, train_examples, val_examples = _examples(classifier, train, val, augment, mixup)
-        _check_batches(model, sizes)
+        check_batches(sizes, has_free_statistics(model))
         loop = Loop(
             model=model,
             optimizer=torch.optim.AdamW(groups, fused=classifier.device.type in ("cpu", "cuda")),
@@ -154,44 +137,6 @@ def _examples(
     return model, *images
 
 
-def _check_options(
-    num_epochs: int, batch_size: int, label_smoothing: float, mixup: float, l2_sp: float, patience: int | None
-) -> None:
-    least = {"num_epochs": (num_epochs, 0), "batch_size": (batch_size, 1), "mixup": (mixup, 0), "l2_sp": (l2_sp, 0)}
-    least |= {} if patience is None else {"patience": (patience, 1)}
-    for name, (value, lowest) in least.items():
-        if value < lowest:
-            raise BadInput(_("{name} of at least {lowest}").format(name=name, lowest=lowest), str(value), _("raise it"))
-    if not 0 <= label_smoothing < 1:
-        raise BadInput(_("label_smoothing from 0 to below 1"), str(label_smoothing), _("0.1 is usual"))
-
-
-def _check_dataset(classifier: Classifier, dataset: Dataset, train: Split, val: Split) -> None:
-    """Classes by name and in order: a classifier whose classes are in another order would be right by its own count."""
-    if tuple(dataset.class_names) != classifier.class_names:
-        raise BadInput(
-            _("a data set with the classifier's classes, {names}").format(names=_some(classifier.class_names)),
-            _some(tuple(dataset.class_names)),
-            _("build the classifier with dataset.class_names"),
-        )
-    low, high = min(train.y.min(), val.y.min()), max(train.y.max(), val.y.max())
-    if not 0 <= low <= high < len(classifier.class_names):
-        raise BadInput(
-            _("labels from 0 to {last}").format(last=len(classifier.class_names) - 1),
-            _("{low} to {high}").format(low=low, high=high),
-            _("give every class a name, and number them as the names are"),
-        )
-
-
-def _check_batches(model: nn.Module, sizes: list[int]) -> None:
-    if 1 in sizes and has_free_statistics(model):
-        raise BadInput(
-            _("batches of at least two images, as BatchNorm compares them"),
-            _("a batch of one"),
-            _("raise batch_size, or freeze the statistics: freezing.freeze(model) and unfreeze(model)"),
-        )
-
-
 def _precision(device: torch.device, wanted: MixedPrecision) -> torch.dtype | None:
     """bfloat16 where it is wanted and the accelerator computes in it; it needs no loss scaling."""
     able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -205,7 +150,3 @@ def _precision(device: torch.device, wanted: MixedPrecision) -> torch.dtype | No
 def _accelerators(device: torch.device) -> list[int]:
     """The devices whose random state is to be kept, beside the processor's."""
     return [torch.cuda.current_device()] if device.type == "cuda" else []
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "") + f" ({len(names)})"

@@ -1,8 +1,8 @@
 """The training loop behind `fit`."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tl_course.errors import CourseError
+from tl_course.fit_options import progress_bar
 from tl_course.history import History
 from tl_course.i18n import _
 from tl_course.pytorch import optim
@@ -19,9 +20,6 @@ from tl_course.pytorch.features import evaluation_mode
 from tl_course.pytorch.freezing import has_free_statistics
 from tl_course.pytorch.heads import backbone_parameters, head
 from tl_course.schedules import warmup_cosine
-
-Show = Callable[[int, str], None]
-"""Takes the number of steps done and a line that says where training stands."""
 
 
 class Penalty:
@@ -65,7 +63,7 @@ class Loop:
         best = _state(whole) if restore_best else {}
         text = _("epoch 1 of {num_epochs}").format(num_epochs=num_epochs)
         try:
-            with _progress_bar(progress, self.num_steps) as show:
+            with progress_bar(progress, self.num_steps) as show:
                 for epoch in range(num_epochs):
                     start = time.perf_counter()
                     train_loss = self._epoch(epoch, lambda step, line=text: show(step, line))
@@ -148,25 +146,3 @@ def _training_mode(model: nn.Module) -> None:
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-@contextmanager
-def _progress_bar(wanted: bool, num_steps: int) -> Iterator[Show]:
-    """A bar that is drawn a few times a second at most; what is shown more often costs nothing."""
-    if not wanted:
-        yield lambda _step, _text: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, refresh_per_second=4) as bar:
-        task = bar.add_task("", total=num_steps)
-        last = 0.0
-
-        def show(step: int, text: str) -> None:
-            nonlocal last
-            if time.monotonic() - last > 0.2 or step == num_steps:
-                last = time.monotonic()
-                bar.update(task, completed=step, description=text)
-
-        yield show
