@@ -14,6 +14,13 @@ DRAWN = (  # what lessons draw
     "freeze_first_n",
     "more_time",
     "domain_gap",
+    "fine_tuning",
+    "fine_tuning_photos",
+    "lp_ft",
+    "spurious_features",
+    "few_label_remedies",
+    "semi_supervised",
+    "sentiment_shift",
 )
 
 

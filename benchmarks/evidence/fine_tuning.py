@@ -24,10 +24,10 @@ from tl_course.pytorch.fit import evaluate
 SEEDS = (0, 1, 2, 3, 4)
 TUNING_SEED = 1000
 SWEEP_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-NUM_VAL = 200
+VAL_PER_CLASS = 20
 EPOCHS = {5: 30, 10: 20, 50: 8}  # labels a class: rounds of fine-tuning
 PROBE = {"num_epochs": 40, "lr": 3e-2}  # the head alone, on features computed once
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 
 Train = Callable[[Classifier, data.Dataset, int, float], History]
 
@@ -75,7 +75,8 @@ def few(dataset: data.Dataset, per_class: int, seed: int) -> data.Dataset:
     """The data set with few labels to train on and few to choose on; the test split stays."""
     assert dataset.val is not None
     chosen = data.few_shot(dataset.train.y, per_class, seed)
-    return replace(dataset, train=dataset.train.take(chosen), val=dataset.val.take(np.arange(NUM_VAL)))
+    choosing = data.few_shot(dataset.val.y, VAL_PER_CLASS, seed=0)
+    return replace(dataset, train=dataset.train.take(chosen), val=dataset.val.take(choosing))
 
 
 def trained(dataset: data.Dataset, strategy: str, per_class: int, lr: float, seed: int) -> tuple[Classifier, History]:
@@ -122,7 +123,7 @@ def main() -> None:
         "rows": "seeds",
         "rates_tried": RATES,
         "linear_probe_rates": "ten times those tried",
-        "chosen_on": f"{NUM_VAL} validation images, draw of seed {TUNING_SEED}",
+        "chosen_on": f"{VAL_PER_CLASS} validation images a class, draw of seed {TUNING_SEED}",
         "num_epochs": {str(count): epochs for count, epochs in EPOCHS.items()},
         "probe": PROBE,
         "seconds": round(time.perf_counter() - start),

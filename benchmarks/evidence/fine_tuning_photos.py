@@ -1,6 +1,6 @@
 """Fine-tuning MobileNetV2 on photographs: the rate, a random or a trained head, free or frozen statistics.
 
-Test accuracy over three draws of 5 labels a class; 6 rounds of fine-tuning at each rate, the last weights kept, nothing
+Test accuracy over five draws of 5 labels a class; 6 rounds of fine-tuning at each rate, the last weights kept, nothing
 chosen. The linear probe on the same draws is what fine-tuning has to beat.
 
     python benchmarks/evidence/fine_tuning_photos.py
@@ -18,7 +18,7 @@ from tl_course.pytorch.finetune import fine_tune, linear_probe, lp_ft
 from tl_course.pytorch.fit import evaluate
 from tl_course.pytorch.freezing import freeze
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
 RATES = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 PER_CLASS = 5
 NUM_EPOCHS = 6
