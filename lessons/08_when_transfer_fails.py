@@ -679,7 +679,7 @@ claim(
 #
 # The network is the one just fine-tuned on four digits a class. Out of distribution the same test digits come inverted, noisy, or strongly turned and cut.
 #
-# **Predict before you run**: $T$ is fitted in distribution. Does it also mend the confidence out of distribution?
+# **Predict before you run**: $T$ is fitted in distribution. Does it also repair the confidence out of distribution?
 
 # %%
 changes = np.random.default_rng(0)

@@ -37,8 +37,12 @@ def test_each_dependency_is_pinned_to_a_version_that_pyproject_admits(requiremen
 
 
 def test_what_is_installed_is_what_is_pinned() -> None:
-    """A local build (2.13.0+cpu) counts as the version that it is a build of."""
-    installed = {canonicalize_name(d.name): d.version for d in importlib.metadata.distributions()}
+    """A local build (2.13.0+cpu) counts as the version that it is a build of.
+
+    The first of two counts, as in an import: setuptools appends its own copies of packages to sys.path.
+    """
+    found = reversed(list(importlib.metadata.distributions()))
+    installed = {canonicalize_name(d.name): d.version for d in found}
     wrong = [f"{n} {installed[n]}" for n in PINS.keys() & installed.keys() if not PINS[n].contains(installed[n], True)]
     assert wrong == []
     assert {canonicalize_name(d.name) for d in DEPENDENCIES} - installed.keys() == set()

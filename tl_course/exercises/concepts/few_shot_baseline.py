@@ -207,7 +207,7 @@ EXERCISE = Exercise(
     points=4,
     statement=_(
         "A report claimed 25 points for fine-tuning over training from scratch. A colleague who gave both methods the "
-        "same care measured 8. Find what makes `few_shot_gain` flatter, and mend it: the gain per seed, the learning "
+        "same care measured 8. Find what makes `few_shot_gain` flatter, and fix it: the gain per seed, the learning "
         "rate chosen as in honest practice, and nothing granted to one method that the other is denied. Each method, "
         "rate and seed is trained exactly once. Ties do not occur."
     ),

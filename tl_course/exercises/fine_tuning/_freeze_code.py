@@ -21,8 +21,8 @@ def freeze_backbone(model: nn.Module) -> nn.Module:
     def rest(module, inputs):
         module.eval()
 
-    model.backbone.requires_grad_(False)
-    for module in model.backbone.modules():
+    backbone = model.backbone.requires_grad_(False)
+    for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.register_forward_pre_hook(rest)
     return model
@@ -72,7 +72,8 @@ def freeze_backbone(model: keras.Model) -> keras.Model:
         The model, to be compiled by the caller. In training every BatchNorm in the backbone uses its moving averages
         and leaves them as they are. The head is as trainable as before.
     """
-    model.get_layer("backbone").trainable = False
+    frozen = model.get_layer("backbone")
+    frozen.trainable = False
     return model
 '''
 
@@ -112,21 +113,21 @@ MESSAGES = {
 }
 NORMS = "        if isinstance(module, nn.BatchNorm2d):\n"
 HOOK = "            module.register_forward_pre_hook(rest)\n"
-FROZEN = "    model.backbone.requires_grad_(False)\n"
+FROZEN = "    backbone = model.backbone.requires_grad_(False)\n"
 TORCH_EDITS = {
     "statistics-free": (("        module.eval()", "        pass"),),
-    "parameters-free": ((FROZEN, ""),),
+    "parameters-free": ((FROZEN, "    backbone = model.backbone\n"),),
     "norm-learns": ((HOOK, HOOK + "            module.requires_grad_(True)\n"),),
-    "only-norm": ((FROZEN, ""), (HOOK, HOOK + "            module.requires_grad_(False)\n")),
-    "all-frozen": ((FROZEN, "    model.requires_grad_(False)\n"),),
-    "head-frozen": (
-        (FROZEN, "    model.head.requires_grad_(False)\n"),
-        ("model.backbone.modules", "model.head.modules"),
+    "only-norm": (
+        (FROZEN, "    backbone = model.backbone\n"),
+        (HOOK, HOOK + "            module.requires_grad_(False)\n"),
     ),
+    "all-frozen": ((FROZEN, "    backbone = model.requires_grad_(False).backbone\n"),),
+    "head-frozen": ((FROZEN, "    backbone = model.head.requires_grad_(False)\n"),),
     "head-rests": (("    return model\n", "    model.register_forward_pre_hook(rest)\n    return model\n"),),
     "batch-statistics": ((HOOK, "            module.momentum = 0.0\n"),),
 }
-LINE = '    model.get_layer("backbone").trainable = False\n'
+LINE = '    frozen = model.get_layer("backbone")\n    frozen.trainable = False\n'
 EACH = '    for layer in model.get_layer("backbone").layers:\n'
 VARIABLES = "    for variable in model.get_layer('backbone').trainable_variables:\n        variable.trainable = False\n"
 KERAS_EDITS = {

@@ -27,17 +27,17 @@ def train(
     for step, (x, y) in enumerate(batches):
         if step == freeze_at:
             model.backbone.requires_grad_(False)
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=True)
         nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
     return model
 '''
 
-CLEAR_TRAINED = """        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.grad = None
+CLEAR_TRAINED = """        for weights in model.parameters():
+            if weights.requires_grad:
+                weights.grad = None
 """
-PYTORCH_STARTER = PYTORCH.replace("        optimizer.zero_grad()\n", CLEAR_TRAINED)
+PYTORCH_STARTER = PYTORCH.replace("        optimizer.zero_grad(set_to_none=True)\n", CLEAR_TRAINED)
 
 PYTORCH_TWO = """
 import torch
@@ -165,7 +165,7 @@ ONLY_THAT = {
     "keras": '        model.get_layer("backbone").trainable = step != freeze_at\n',
 }
 ZEROED = {
-    "pytorch": (("zero_grad()", "zero_grad(set_to_none=False)"),),
+    "pytorch": (("set_to_none=True", "set_to_none=False"),),
     "keras": (
         (LIST, ""),
         (LOOP, "    variables = model.trainable_variables\n" + LOOP),

@@ -80,7 +80,7 @@ def keras_model(weights: Weights) -> Any:
     from keras import layers
 
     (features, hidden), num_classes = weights["hidden_kernel"].shape, len(weights["head_bias"])
-    inside = [keras.Input((features,)), layers.Dense(hidden, activation="relu")]
+    inside = [keras.Input((features,)), layers.Dense(hidden, activation="relu", name="hidden")]
     backbone = keras.Sequential(inside, name="backbone")
     model = keras.Sequential([keras.Input((features,)), backbone, layers.Dense(num_classes, name="head")])
     model.set_weights([weights[name] for name in (*BACKBONE, *HEAD)])

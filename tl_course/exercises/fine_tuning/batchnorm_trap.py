@@ -134,7 +134,7 @@ EXERCISE = Exercise(
     statement=_(
         "Two services share one backbone. A team trains a head for a third task; the backbone's parameters are frozen "
         "and stay bit for bit the same. Since the release, the two old services answer worse. Find the fault in "
-        "`train_head`, mend it, and prove it: the backbone computes in use exactly what it did before, and the head "
+        "`train_head`, fix it, and prove it: the backbone computes in use exactly what it did before, and the head "
         "learns on those features, itself in training mode, one step of plain SGD per batch. Return the model."
     ),
     hints=(

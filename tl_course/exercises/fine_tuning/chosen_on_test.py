@@ -206,7 +206,7 @@ EXERCISE = Exercise(
     statement=_(
         "A team fine-tunes a backbone in five ways, reports 87 %, and measures 80 % in production. With fifty ways it "
         "reports 91 %, and production stays at 80 %; data and service are sound. Find the fault in `choose_model`, "
-        "mend it, and prove it: the figure reported must be an honest estimate for new images. Validation and test "
+        "fix it, and prove it: the figure reported must be an honest estimate for new images. Validation and test "
         "images are both yours to use. Among equals the first model wins. Return name, val_accuracy and test_accuracy."
     ),
     hints=(

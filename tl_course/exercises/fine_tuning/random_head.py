@@ -88,7 +88,7 @@ EXERCISE = Exercise(
     statement=_(
         "A fine-tuned model fits its training images perfectly. In production, on images from another camera, it is "
         "worse than a linear probe on the untouched backbone; its features have moved far. `train` is right. Find the "
-        "fault in `fine_tune`, mend it, and prove it. Keep two phases of `num_steps` steps of plain SGD, with one rate "
+        "fault in `fine_tune`, fix it, and prove it. Keep two phases of `num_steps` steps of plain SGD, with one rate "
         "per phase: `head_lr` in one, `backbone_lr` in the other, and every parameter moves in the phase at "
         "`backbone_lr`. Return the model."
     ),

@@ -90,7 +90,7 @@ EXERCISE = Exercise(
     statement=_(
         "A team trains a new head, unfreezes the backbone and goes on at a lower rate. Every parameter reports that it "
         "is trainable, yet the second phase brings nothing, and the deployed backbone is bit for bit the pretrained "
-        "one. Find the fault in `fine_tune`, mend it, and prove it: `num_steps` steps of plain SGD on the head alone "
+        "one. Find the fault in `fine_tune`, fix it, and prove it: `num_steps` steps of plain SGD on the head alone "
         "at `head_lr`, then `num_steps` on the whole model at `full_lr`. Return the model, all of it trainable."
     ),
     hints=(

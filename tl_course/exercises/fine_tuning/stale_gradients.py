@@ -80,7 +80,7 @@ EXERCISE = Exercise(
     statement=_(
         "A team freezes the backbone on the way, before batch number `freeze_at` (from 0), to share it with another "
         "service. Every flag then says frozen, yet the shared features drift on, batch after batch. Find the fault in "
-        "`train`, mend it, and prove it: from batch `freeze_at` on, the backbone's weights stay exactly as they are, "
+        "`train`, fix it, and prove it: from batch `freeze_at` on, the backbone's weights stay exactly as they are, "
         "while the head goes on learning, its momentum uninterrupted. Before that, SGD with momentum moves everything. "
         "Return the model."
     ),
@@ -125,6 +125,7 @@ EXERCISE = Exercise(
             starter=code.PYTORCH_STARTER,
             alternatives={"two optimisers": code.PYTORCH_TWO, "by hand": code.PYTORCH_BY_HAND},
             mistakes=code.mistakes("pytorch"),
+            equivalent={"optimizer.zero_grad()": "PyTorch sets gradients to None unless told otherwise"},
         ),
         "keras": Variant(
             reference=code.KERAS,

@@ -163,7 +163,7 @@ EXERCISE = Exercise(
     points=4,
     statement=_(
         "An alarm watches the features of a service. It has been silent for a year, although a camera was replaced and "
-        "accuracy fell. Find the fault in `shift_alarm`, mend it and prove it: a feature's score says how many "
+        "accuracy fell. Find the fault in `shift_alarm`, fix it and prove it: a feature's score says how many "
         "standard errors (reference's np.std over the root of the batch size) the batch's mean lies above the "
         "reference mean; an absolute score above `threshold` in any feature is an alarm. A batch may hold a single "
         "example."
@@ -183,7 +183,7 @@ EXERCISE = Exercise(
             ),
         ),
         FollowUp(
-            _("Which shifts does this detector miss even when mended?"),
+            _("Which shifts does this detector miss even when fixed?"),
             _(
                 "Those that leave every mean in place: a change of spread, of correlation, or a mixture of opposite "
                 "moves; and concept shift, which changes no input. A domain classifier or MMD sees more, and labels "
