@@ -49,6 +49,16 @@ def check_options(
         raise BadInput(_("label_smoothing from 0 to below 1"), str(label_smoothing), _("0.1 is usual"))
 
 
+def check_rates(lr: float, backbone_lr: float | None, layer_decay: float, weight_decay: float) -> None:
+    """Raise BadInput for a rate, factor or decay out of its range."""
+    rates = {"lr": lr, "weight_decay": weight_decay} | ({} if backbone_lr is None else {"backbone_lr": backbone_lr})
+    for name, value in rates.items():
+        if value < 0:
+            raise BadInput(_("{name} of at least 0").format(name=name), str(value), _("1e-3 is a usual rate"))
+    if not 0 < layer_decay <= 1:
+        raise BadInput(_("layer_decay above 0 and at most 1"), str(layer_decay), _("0.8 is a usual factor"))
+
+
 def check_dataset(class_names: Sequence[str], dataset: Dataset, train: Split, val: Split) -> None:
     """Raise BadInput unless the classes agree by name and in order, and every label has a name.
 

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tl_course.errors import BadInput
+from tl_course.fit_options import check_rates
 from tl_course.i18n import _
 from tl_course.keras.batchnorm import parameters
 from tl_course.keras.freezing import stages
@@ -50,7 +51,7 @@ def param_groups(
     Raises:
         BadInput: nothing is trainable, or a rate or factor is out of range.
     """
-    _check_rates(lr, backbone_lr, layer_decay, weight_decay)
+    check_rates(lr, backbone_lr, layer_decay, weight_decay)
     groups: list[ParamGroup] = []
     parts = _parts(model, by_stage=layer_decay != 1)
     for depth, (name, layers) in zip(reversed(range(len(parts))), parts, strict=True):  # depth 0 is the head
@@ -72,15 +73,6 @@ def _parts(model: keras.Model, by_stage: bool) -> list[tuple[str, list[keras.lay
     if by_stage:
         return [*stages(model)[:-1], ("head", [head(model)])]
     return [("backbone", backbone_layers(model)), ("head", [head(model)])]
-
-
-def _check_rates(lr: float, backbone_lr: float | None, layer_decay: float, weight_decay: float) -> None:
-    rates = {"lr": lr, "weight_decay": weight_decay} | ({} if backbone_lr is None else {"backbone_lr": backbone_lr})
-    for name, value in rates.items():
-        if value < 0:
-            raise BadInput(_("{name} of at least 0").format(name=name), str(value), _("1e-3 is a usual rate"))
-    if not 0 < layer_decay <= 1:
-        raise BadInput(_("layer_decay above 0 and at most 1"), str(layer_decay), _("0.8 is a usual factor"))
 
 
 @keras.saving.register_keras_serializable("tl_course")

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from tl_course.data.dataset import Split
 from tl_course.fit_options import Augmentation
 from tl_course.pytorch.augment import augmentation
-from tl_course.pytorch.classifier import Classifier, batch_that_fits, inference_copy
-from tl_course.pytorch.features import evaluation_mode
+from tl_course.pytorch.classifier import Classifier
+from tl_course.pytorch.features import batch_that_fits, evaluation_mode, inference_copy
 from tl_course.pytorch.heads import head, head_name
 
 _SHARE_OF_MEMORY = 0.25  # of what is free; prepared images may take so much

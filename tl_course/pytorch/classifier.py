@@ -13,14 +13,11 @@ from tl_course import classifier_file, zoo
 from tl_course.classifier_file import ClassifierFile
 from tl_course.errors import BadInput
 from tl_course.i18n import _
-from tl_course.pytorch.features import evaluation_mode, fold_batchnorm
+from tl_course.pytorch.features import batch_that_fits, evaluation_mode, inference_copy
 from tl_course.pytorch.heads import replace_head
 from tl_course.zoo.images_torch import TorchImageModel
 from tl_course.zoo.inputs import check_batch_size
 from tl_course.zoo.pretrained import Weights
-
-_PIXELS_IN_CACHE = 8 * 224 * 224  # on a processor, larger batches gain nothing and fall out of its cache
-_WORTH_FOLDING = 32  # images; a folded copy of the model costs about as much as three
 
 
 class Classifier:
@@ -161,16 +158,6 @@ class Classifier:
 def load(path: str | Path, device: str | None = None) -> Classifier:
     """`Classifier.load`: the classifier that `Classifier.save` wrote."""
     return Classifier.load(path, device)
-
-
-def inference_copy(model: nn.Module, num_images: int) -> nn.Module:
-    """The model, in evaluation mode, as it is fastest for so many images: its BatchNorm folded into convolutions."""
-    return fold_batchnorm(model) if num_images >= _WORTH_FOLDING else model
-
-
-def batch_that_fits(device: torch.device, pixels: int) -> int:
-    """Images of so many pixels to run at once without gradients; no fewer are faster."""
-    return max(1, _PIXELS_IN_CACHE // pixels) if device.type == "cpu" else 256
 
 
 def _checked_names(class_names: Any) -> tuple[str, ...]:

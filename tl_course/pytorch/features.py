@@ -15,6 +15,9 @@ from tl_course.errors import BadInput
 if TYPE_CHECKING:
     from tl_course.zoo import Pretrained
 
+_PIXELS_IN_CACHE = 8 * 224 * 224  # measured with mobilenet_v2: 8 images at 224 take 0.67 of the time of 32
+_WORTH_FOLDING = 32  # images; copying and folding mobilenet_v2 takes as long as about three
+
 
 def global_average_pool(feature_map: Tensor) -> Tensor:
     """Average each channel over all positions (Lin, Chen & Yan, "Network in Network", 2014).
@@ -164,6 +167,16 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in flags:
             module.training = training
+
+
+def inference_copy(model: nn.Module, num_images: int) -> nn.Module:
+    """The model, in evaluation mode, as it is fastest for so many images: its BatchNorm folded into convolutions."""
+    return fold_batchnorm(model) if num_images >= _WORTH_FOLDING else model
+
+
+def batch_that_fits(device: torch.device, pixels: int) -> int:
+    """Images of so many pixels to run at once without gradients; no fewer are faster."""
+    return max(1, _PIXELS_IN_CACHE // pixels) if device.type == "cpu" else 256
 
 
 def fold_batchnorm(model: nn.Module) -> nn.Module:

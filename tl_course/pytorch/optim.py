@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tl_course.errors import BadInput
+from tl_course.fit_options import check_rates
 from tl_course.i18n import _
 from tl_course.pytorch.freezing import stages
 from tl_course.pytorch.heads import head_name
@@ -39,12 +40,7 @@ def param_groups(
     Raises:
         BadInput: nothing is trainable, or a rate or factor is out of range.
     """
-    rates = {"lr": lr, "weight_decay": weight_decay} | ({} if backbone_lr is None else {"backbone_lr": backbone_lr})
-    for name, value in rates.items():
-        if value < 0:
-            raise BadInput(_("{name} of at least 0").format(name=name), str(value), _("1e-3 is a usual rate"))
-    if not 0 < layer_decay <= 1:
-        raise BadInput(_("layer_decay above 0 and at most 1"), str(layer_decay), _("0.8 is a usual factor"))
+    check_rates(lr, backbone_lr, layer_decay, weight_decay)
     groups: list[dict[str, Any]] = []
     last_rate = lr if backbone_lr is None else backbone_lr
     for depth, (name, parameters) in enumerate(_parts(model, by_stage=layer_decay != 1)):  # depth 0 is the head

@@ -6,12 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tl_course.pytorch.features import evaluation_mode, fold_batchnorm, global_average_pool
+from tl_course.pytorch.features import batch_that_fits, evaluation_mode, global_average_pool, inference_copy
 from tl_course.zoo.inputs import check_batch_size
 from tl_course.zoo.pretrained import ImageModel, Weights
-
-_PIXELS_IN_CACHE = 8 * 224 * 224  # measured with mobilenet_v2: 8 images at 224 take 0.67 of the time of 32
-_WORTH_FOLDING = 32  # images; copying and folding mobilenet_v2 takes as long as about three
 
 
 def default_device() -> torch.device:
@@ -89,7 +86,7 @@ class TorchImageModel(ImageModel):
         caught: list[Tensor] = []
         step = min(batch_size, self._images_that_fit(images))
         with evaluation_mode(self.model), torch.inference_mode():
-            model = fold_batchnorm(self.model) if len(images) >= _WORTH_FOLDING else self.model
+            model = inference_copy(self.model, len(images))
             hook = head_input(model).register_forward_pre_hook(lambda _module, args: caught.append(args[0]))
             try:
                 for start in range(0, len(images), step):
@@ -106,4 +103,4 @@ class TorchImageModel(ImageModel):
         if self.device.type != "cpu":
             return len(images)
         height, width = images.shape[1:3] if self.image_size is None else (self.image_size, self.image_size)
-        return max(1, _PIXELS_IN_CACHE // (height * width))
+        return batch_that_fits(self.device, height * width)
