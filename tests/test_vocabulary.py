@@ -27,7 +27,7 @@ def test_specials_come_first_and_texts_come_back():
 def test_frequent_words_are_one_piece_and_unknown_characters_unk():
     tokenizer = train_tokenizer(TEXTS, size=180)
     assert tokenizer.tokenize("the film") == ["▁the", "▁film"]
-    assert tokenizer.tokenize("the 漢")[-1] == "[UNK]"
+    assert "[UNK]" in tokenizer.tokenize("the 漢") and "[UNK]" not in tokenizer.tokenize("the film")
     assert len(tokenizer.tokenize("widely")) > 1
 
 
