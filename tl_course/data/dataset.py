@@ -49,11 +49,12 @@ class Dataset:
     """A data set in fixed splits. `val` is for choosing settings; `test` is for the number you report.
 
     Attributes:
-        name: as in `tl_course.data.names()`, or the folder's name for an image folder.
+        name: as in `tl_course.data.names()`, or the name of the user's own folder or table.
         train, val, test: no example is in two of them. `val` is None where a data set has none.
         class_names: `class_names[y[i]]` names the class of example i.
         source: where the data come from, with the paper.
         licence: under which terms they may be used.
+        notes: what was found and done on the way, for people to read (see `read_table`).
     """
 
     name: str
@@ -63,6 +64,7 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     licence: str
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
