@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -22,6 +22,8 @@ from tl_course.i18n import _
 FORMAT_VERSION = 1
 _KEY = "tl_course"  # of the header's entry that is ours
 
+Kind = Literal["image", "text"]
+
 
 @dataclass(frozen=True)
 class ClassifierFile:
@@ -31,10 +33,12 @@ class ClassifierFile:
         framework: "pytorch" or "keras".
         backbone: its name in the zoo.
         image_size: height and width the images are resized to; None leaves them as they are.
-        mean, std: the normalisation, one value a channel.
+        mean, std: the normalisation, one value a channel; empty for texts.
         class_names: what the logits stand for, in order.
         weights: arrays by name, the framework's own names and layouts.
-        details: anything else a framework needs to build the model again, as plain JSON values.
+        details: anything else that is needed to build the model again, as plain JSON values; for texts the encoder's
+            configuration and its tokenizer.
+        kind: what it classifies, "image" or "text".
     """
 
     framework: str
@@ -44,7 +48,8 @@ class ClassifierFile:
     std: tuple[float, ...]
     class_names: tuple[str, ...]
     weights: Mapping[str, np.ndarray] = field(repr=False)
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kind: Kind = "image"
 
 
 def write(path: str | Path, content: ClassifierFile) -> Path:
@@ -63,15 +68,16 @@ def write(path: str | Path, content: ClassifierFile) -> Path:
     return path
 
 
-def read(path: str | Path, framework: str | None = None) -> ClassifierFile:
+def read(path: str | Path, framework: str | None = None, kind: Kind | None = None) -> ClassifierFile:
     """Read and check the file.
 
     Args:
         path: what `write` wrote.
         framework: refuse a file of another; None takes either.
+        kind: refuse a classifier of something else; None takes any.
 
     Raises:
-        BadInput: the file is missing, cut off, changed, of another kind, version or framework.
+        BadInput: the file is missing, cut off, changed, or not of this kind, version or framework.
     """
     path = Path(path)
     if not path.is_file():
@@ -92,15 +98,44 @@ def read(path: str | Path, framework: str | None = None) -> ClassifierFile:
         raise _refused(
             _("the file as it was saved"), _("{name}, whose content was changed since").format(name=path.name)
         )
-    if framework is not None and header["framework"] != framework:
-        raise BadInput(
-            _("a classifier in {framework}").format(framework=framework),
-            _("one in {framework}").format(framework=header["framework"]),
-            _("load it with tl_course.{framework}.classifier").format(framework=header["framework"]),
-        )
     del header["format_version"]
     lists = {name: tuple(header[name]) for name in ("mean", "std", "class_names")}
-    return ClassifierFile(**{**header, **lists}, weights=weights)
+    content = ClassifierFile(**{**header, **lists}, weights=weights)
+    _check_use(content, framework, kind)
+    return content
+
+
+def check_class_names(class_names: Any) -> tuple[str, ...]:
+    """The names as a tuple, when they are one or more different strings.
+
+    Raises:
+        BadInput: they are not.
+    """
+    expected = _("class names: one or more different strings")
+    if isinstance(class_names, str):
+        raise BadInput(expected, repr(class_names), _("put it in a list"))
+    names = tuple(class_names)
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise BadInput(expected, repr(names)[:80], _("take those of the data set: dataset.class_names"))
+    return names
+
+
+def _check_use(content: ClassifierFile, framework: str | None, kind: Kind | None) -> None:
+    """Raise BadInput for a classifier of another framework, or of something else."""
+    module = "text_classifier" if content.kind == "text" else "classifier"
+    remedy = _("load it with tl_course.{framework}.{module}").format(framework=content.framework, module=module)
+    if framework is not None and content.framework != framework:
+        raise BadInput(
+            _("a classifier in {framework}").format(framework=framework),
+            _("one in {framework}").format(framework=content.framework),
+            remedy,
+        )
+    if kind is not None and content.kind != kind:
+        raise BadInput(
+            _("a classifier of this kind: {kind}").format(kind=kind),
+            _("one of this kind: {kind}").format(kind=content.kind),
+            remedy,
+        )
 
 
 def _description(content: ClassifierFile) -> dict[str, Any]:

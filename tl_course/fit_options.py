@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, TypedDict
 
+import numpy as np
+
 from tl_course.data.dataset import Dataset, Split
 from tl_course.errors import BadInput
 from tl_course.i18n import _
@@ -76,6 +78,23 @@ def check_dataset(class_names: Sequence[str], dataset: Dataset, train: Split, va
             _("labels from 0 to {last}").format(last=len(class_names) - 1),
             _("{low} to {high}").format(low=low, high=high),
             _("give every class a name, and number them as the names are"),
+        )
+
+
+def check_text_options(class_names: Sequence[str], train: Split, augment: Augmentation, mixup: float) -> None:
+    """Raise BadInput for options that only images have, and for texts that are all of one class."""
+    if augment != "none" or mixup > 0:
+        raise BadInput(
+            _("augment='none' and mixup=0 for texts"),
+            _("augment={augment!r} and mixup={mixup}").format(augment=augment, mixup=mixup),
+            _("leave them out: they change pixels"),
+        )
+    present = np.unique(train.y)
+    if len(present) < 2:
+        raise BadInput(
+            _("texts of at least two classes to train on"),
+            _("{count} texts, all {name!r}").format(count=len(train), name=class_names[int(present[0])]),
+            _("add texts of another class"),
         )
 
 

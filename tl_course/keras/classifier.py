@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_course import classifier_file, zoo
-from tl_course.classifier_file import ClassifierFile
+from tl_course.classifier_file import ClassifierFile, check_class_names
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.keras.batchnorm import layers_of, seeded
@@ -40,7 +40,7 @@ class Classifier:
             raise BadInput(
                 _("an image model in Keras"), repr(backbone), _("load one: zoo.load('mobilenet_v2', 'keras')")
             )
-        self.class_names = _checked_names(class_names)
+        self.class_names = check_class_names(class_names)
         model = replace_head(backbone.model, len(self.class_names), seed=seed)
         self.backbone = backbone.with_model(model, feature_layer(model).name)
         self._graph: Callable[[Any], Any] | None = None
@@ -69,7 +69,7 @@ class Classifier:
         Raises:
             BadInput: as `zoo.load` and `Classifier`.
         """
-        names = _checked_names(class_names)
+        names = check_class_names(class_names)
         with seeded(seed):
             backbone = zoo.load(name, "keras", weights, image_size=image_size, device=device)
         return cls(backbone, names, seed=seed)
@@ -137,7 +137,7 @@ class Classifier:
         Raises:
             BadInput: the file is missing, cut off, changed, of another framework, or does not fit its backbone.
         """
-        content = classifier_file.read(path, "keras")
+        content = classifier_file.read(path, "keras", "image")
         made = cls.build(
             content.backbone, content.class_names, weights=None, image_size=content.image_size, device=device
         )
@@ -194,13 +194,3 @@ def _set_weights(model: keras.Model, content: ClassifierFile) -> None:
     for layer in layers_of(model):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # it computes with its weights only from then on
-
-
-def _checked_names(class_names: Any) -> tuple[str, ...]:
-    expected = _("class names: one or more different strings")
-    if isinstance(class_names, str):
-        raise BadInput(expected, repr(class_names), _("put it in a list"))
-    names = tuple(class_names)
-    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise BadInput(expected, repr(names)[:80], _("take those of the data set: dataset.class_names"))
-    return names

@@ -1,6 +1,6 @@
 """Training examples where the device can reach them fast: prepared once and kept, or prepared batch by batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tl_course.data.dataset import Split
-from tl_course.fit_options import Augmentation
+from tl_course.fit_options import Augmentation, batch_sizes
 from tl_course.pytorch.augment import augmentation
 from tl_course.pytorch.classifier import Classifier
 from tl_course.pytorch.features import batch_that_fits, evaluation_mode, inference_copy
@@ -66,6 +66,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.y)
 
+    def epoch(self, rng: np.random.Generator, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Model inputs and labels of every example once, in an order that `rng` draws."""
+        return self.batches(rng.permutation(len(self)), batch_sizes(len(self), batch_size))
+
     def batches(self, order: np.ndarray, sizes: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
         """Model inputs and labels, in this order, in batches of these sizes."""
         on_device = torch.from_numpy(order).to(self.y.device)
@@ -80,25 +84,37 @@ class Examples:
         return torch.cat([model(self.recipe(part.to(self.y.device))) for part in self.inputs.split(step)])
 
     def features(self, model: nn.Module) -> "Examples | None":
-        """What reaches the model's head, in evaluation mode, as inputs for the head alone.
+        """What reaches the model's head, as inputs for the head alone; see `head_inputs`."""
+        inputs = head_inputs(model, self.logits, len(self))
+        return None if inputs is None else Examples(inputs, self.y, nn.Identity(), 1)
 
+
+def head_inputs(model: nn.Module, run: Callable[[nn.Module], Tensor], count: int) -> Tensor | None:
+    """What reaches the model's head (N, D), in evaluation mode, in the order in which `run` meets the examples.
+
+    Args:
+        model: left as it was.
+        run: sends every example through a model: logits (N, K) in that same order.
+        count: N.
+
+    Returns:
         None if the head on these features does not give the model's logits, as when something follows the head.
-        """
-        caught: list[Tensor] = []
-        with evaluation_mode(model), torch.no_grad():
-            fast = inference_copy(model, len(self))
-            hook = fast.get_submodule(head_name(model)).register_forward_pre_hook(
-                lambda _module, args: caught.append(args[0])
-            )
-            try:
-                logits = self.logits(fast)
-            finally:
-                hook.remove()
-            inputs = torch.cat(caught)
-            fits = inputs.ndim == 2 and len(inputs) == len(self)
-            if not fits or not torch.allclose(head(model)(inputs), logits, rtol=1e-3, atol=1e-4):
-                return None
-        return Examples(inputs, self.y, nn.Identity(), 1)
+    """
+    caught: list[Tensor] = []
+    with evaluation_mode(model), torch.no_grad():
+        fast = inference_copy(model, count)
+        hook = fast.get_submodule(head_name(model)).register_forward_pre_hook(
+            lambda _module, args: caught.append(args[0])
+        )
+        try:
+            logits = run(fast)
+        finally:
+            hook.remove()
+        inputs = torch.cat(caught)
+        fits = inputs.ndim == 2 and len(inputs) == len(logits)
+        if not fits or not torch.allclose(head(model)(inputs), logits, rtol=1e-3, atol=1e-4):
+            return None
+    return inputs
 
 
 class ChannelsFirst(nn.Module):

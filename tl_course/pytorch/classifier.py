@@ -3,14 +3,14 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tl_course import classifier_file, zoo
-from tl_course.classifier_file import ClassifierFile
+from tl_course.classifier_file import ClassifierFile, check_class_names
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.pytorch.features import batch_that_fits, evaluation_mode, inference_copy
@@ -41,7 +41,7 @@ class Classifier:
             raise BadInput(
                 _("an image model in PyTorch"), repr(backbone), _("load one: zoo.load('mobilenet_v2', 'pytorch')")
             )
-        self.class_names = _checked_names(class_names)
+        self.class_names = check_class_names(class_names)
         self.backbone = copy.copy(backbone)
         self.backbone.model = replace_head(backbone.model, len(self.class_names), seed=seed)
 
@@ -69,7 +69,7 @@ class Classifier:
         Raises:
             BadInput: as `zoo.load` and `Classifier`.
         """
-        names = _checked_names(class_names)
+        names = check_class_names(class_names)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             backbone = zoo.load(name, "pytorch", weights, image_size=image_size, device=device)
@@ -136,7 +136,7 @@ class Classifier:
         Raises:
             BadInput: the file is missing, cut off, changed, of another framework, or does not fit its backbone.
         """
-        content = classifier_file.read(path, "pytorch")
+        content = classifier_file.read(path, "pytorch", "image")
         made = cls.build(
             content.backbone, content.class_names, weights=None, image_size=content.image_size, device=device
         )
@@ -158,13 +158,3 @@ class Classifier:
 def load(path: str | Path, device: str | None = None) -> Classifier:
     """`Classifier.load`: the classifier that `Classifier.save` wrote."""
     return Classifier.load(path, device)
-
-
-def _checked_names(class_names: Any) -> tuple[str, ...]:
-    expected = _("class names: one or more different strings")
-    if isinstance(class_names, str):
-        raise BadInput(expected, repr(class_names), _("put it in a list"))
-    names = tuple(class_names)
-    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise BadInput(expected, repr(names)[:80], _("take those of the data set: dataset.class_names"))
-    return names

@@ -13,6 +13,7 @@ from tl_course.fit_options import (
     check_batches,
     check_dataset,
     check_options,
+    check_text_options,
 )
 from tl_course.history import History
 from tl_course.holdout import VAL_FRACTION, train_and_val
@@ -24,10 +25,12 @@ from tl_course.pytorch.classifier import Classifier
 from tl_course.pytorch.freezing import has_free_statistics
 from tl_course.pytorch.heads import head
 from tl_course.pytorch.loop import Loop, Penalty, is_frozen
+from tl_course.pytorch.text_classifier import TextClassifier
+from tl_course.pytorch.text_examples import TextExamples
 
 
 def fit(
-    classifier: Classifier,
+    classifier: Classifier | TextClassifier,
     dataset: Dataset,
     *,
     num_epochs: int,
@@ -56,15 +59,16 @@ def fit(
 
     Args:
         classifier: trained in place, left in evaluation mode.
-        dataset: images float32 (N, H, W, C) in [0, 1]; classes named as the classifier's.
-        num_epochs: rounds over the training images; 0 changes nothing.
-        lr: peak rate of the head.
+        dataset: images float32 (N, H, W, C) in [0, 1], or texts (N,); classes named as the classifier's.
+        num_epochs: rounds over the training examples; 0 changes nothing.
+        lr: peak rate of the head. For a text backbone 2e-5 to 5e-5 is usual (Devlin et al., 2019): `backbone_lr`.
         backbone_lr, layer_decay, weight_decay: see `optim.param_groups`.
-        batch_size: images a step. A single image left over joins the batch before it, as BatchNorm needs two.
+        batch_size: examples a step. One left over joins the batch before it, as BatchNorm needs two. Texts of like
+            length come together and are padded to the longest of their batch; see `text_batches.length_buckets`.
         warmup: see `schedules.warmup_cosine`.
-        augment: "none", "photo" or "digit"; see `augment.augmentation`.
+        augment: images only: "none", "photo" or "digit"; see `augment.augmentation`.
         label_smoothing: share of the target that is spread over all classes (Szegedy et al., 2016).
-        mixup: alpha of `augment.mixup`; 0 for none.
+        mixup: images only: alpha of `augment.mixup`; 0 for none.
         l2_sp: alpha of `optim.l2_sp`, towards the weights as they are now; above 0 it takes weight_decay's place.
         patience: stop after so many epochs without a better one (see `History`); None trains to the end.
         restore_best: give the model the weights of the best epoch at the end.
@@ -80,6 +84,8 @@ def fit(
     check_options(num_epochs, batch_size, label_smoothing, mixup, l2_sp, patience)
     train, val = train_and_val(dataset, val_fraction, seed)
     check_dataset(classifier.class_names, dataset, train, val)
+    if isinstance(classifier, TextClassifier):
+        check_text_options(classifier.class_names, train, augment, mixup)
     precision = _precision(classifier.device, mixed_precision)
     if num_epochs == 0:
         return History()
@@ -98,7 +104,7 @@ def fit(
             train=train_examples,
             val=val_examples,
             rng=np.random.default_rng(seed),
-            sizes=sizes,
+            batch_size=batch_size,
             num_steps=num_epochs * len(sizes),
             warmup=warmup,
             num_classes=len(classifier.class_names),
@@ -113,28 +119,32 @@ def fit(
             classifier.model.eval()
 
 
-def evaluate(classifier: Classifier, split: Split, seed: int = 0) -> Report:
+def evaluate(classifier: Classifier | TextClassifier, split: Split, seed: int = 0) -> Report:
     """Measure a classifier on a split: accuracy with its interval, confusion, precision, recall, calibration.
 
     Args:
         classifier: left as it was.
-        split: images float32 (N, H, W, C) in [0, 1] and class numbers; the test split, once, at the very end.
+        split: images float32 (N, H, W, C) in [0, 1], or texts (N,), and class numbers; the test split, once, at the
+            very end.
         seed: see `metrics.report`.
     """
     return report(split.y, classifier.predict_proba(split.x), classifier.class_names, seed)
 
 
 def _examples(
-    classifier: Classifier, train: Split, val: Split, augment: Augmentation, mixup: float
-) -> tuple[nn.Module, Examples, Examples]:
-    """What the loop trains, and on what: a frozen backbone's features and the head, or the images and the model."""
-    images = Examples.of(classifier, train, augment), Examples.of(classifier, val)
+    classifier: Classifier | TextClassifier, train: Split, val: Split, augment: Augmentation, mixup: float
+) -> tuple[nn.Module, Examples | TextExamples, Examples | TextExamples]:
+    """What the loop trains, and on what: a frozen backbone's features and the head, or the examples and the model."""
+    if isinstance(classifier, TextClassifier):
+        parts = classifier.examples(train.x, train.y), classifier.examples(val.x, val.y)
+    else:
+        parts = Examples.of(classifier, train, augment), Examples.of(classifier, val)
     model = classifier.model
     if augment == "none" and mixup == 0 and is_frozen(model) and isinstance(head(model), nn.Linear):
-        known, unseen = (part.features(model) for part in images)
+        known, unseen = (part.features(model) for part in parts)
         if known is not None and unseen is not None:
             return head(model), known, unseen
-    return model, *images
+    return model, *parts
 
 
 def _precision(device: torch.device, wanted: MixedPrecision) -> torch.dtype | None:

@@ -66,14 +66,16 @@ def stages(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """The parts of a model that have parameters, from input to head, for unfreezing or rates one after the other.
 
     These are its children (ResNet: conv1, bn1, layer1 … layer4, fc); where they are fewer than five, the children of
-    its children (`features.0` …), and so on. Parameters that belong to no part, such as ViT's class token, belong to
-    the input.
+    its children (`features.0` …), and so on. A model that holds its blocks in a ModuleList, as text encoders do, has a
+    part for each, and before and after them whatever its containers hold: embeddings, block by block, head. Parameters
+    that belong to no part, such as ViT's class token, belong to the input.
 
     Returns:
         (name, module) pairs; the name is the module's path. The last is the head.
     """
-    parts = _with_parameters("", model)
-    while len(parts) < _FEWEST_STAGES and any(_with_parameters(*part) for part in parts):
+    blocks = _list_of_blocks(model)
+    parts = _with_parameters("", model) if blocks is None else _around(model, blocks)
+    while blocks is None and len(parts) < _FEWEST_STAGES and any(_with_parameters(*part) for part in parts):
         parts = [finer for part in parts for finer in (_with_parameters(*part) or [part])]
     return _split_off_head(parts, model)
 
@@ -98,6 +100,30 @@ def _with_parameters(name: str, module: nn.Module) -> list[tuple[str, nn.Module]
     """The children that have parameters, by their path."""
     prefix = f"{name}." if name else ""
     return [(prefix + key, child) for key, child in module.named_children() if any(True for _ in child.parameters())]
+
+
+def _list_of_blocks(model: nn.Module) -> str | None:
+    """Path of the ModuleList that holds most of the parameters, the outermost one; None where there is none."""
+    sizes = {
+        name: sum(parameter.numel() for parameter in module.parameters())
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList)
+    }
+    name = max(sizes, key=sizes.__getitem__, default=None)
+    return name if name is not None and sizes[name] > 0 else None
+
+
+def _around(model: nn.Module, blocks: str) -> list[tuple[str, nn.Module]]:
+    """Parts before the blocks, the blocks, parts after them; tables of embeddings that stand after them are left out.
+
+    Such a table (relative positions) is what every block adds to its input; it is no step between blocks and head.
+    """
+    parts = [("", model)]
+    for depth in range(blocks.count(".") + 2):  # open one container after the other, then the list itself
+        path = ".".join(blocks.split(".")[:depth])
+        parts = [finer for part in parts for finer in (_with_parameters(*part) if part[0] == path else [part])]
+    last = max(number for number, (name, _module) in enumerate(parts) if name.startswith(f"{blocks}."))
+    return [part for number, part in enumerate(parts) if number <= last or not isinstance(part[1], nn.Embedding)]
 
 
 def _split_off_head(parts: list[tuple[str, nn.Module]], model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from tl_course.pytorch.batches import Examples
 from tl_course.pytorch.features import evaluation_mode
 from tl_course.pytorch.freezing import has_free_statistics
 from tl_course.pytorch.heads import backbone_parameters, head
+from tl_course.pytorch.text_examples import TextExamples
 from tl_course.schedules import warmup_cosine
 
 
@@ -39,10 +41,10 @@ class Loop:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    train: Examples
-    val: Examples
+    train: Examples | TextExamples
+    val: Examples | TextExamples
     rng: np.random.Generator
-    sizes: list[int]
+    batch_size: int
     num_steps: int
     warmup: float
     num_classes: int
@@ -83,11 +85,10 @@ class Loop:
         return history
 
     def _epoch(self, epoch: int, tick: Callable[[int], None]) -> float:
-        """Every training image once, in a new order; the mean loss over them. The loss is read once, at the end."""
+        """Every training example once, in a new order; the mean loss over them. The loss is read once, at the end."""
         _training_mode(self.model)
         total = torch.zeros((), device=self.train.y.device)
-        order = self.rng.permutation(len(self.train))
-        for x, y in self.train.batches(order, self.sizes):
+        for x, y in self.train.epoch(self.rng, self.batch_size):
             for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
                 group["lr"] = warmup_cosine(self.step, self.num_steps, peak, self.warmup)
             loss = self._loss(x, y)
@@ -107,7 +108,7 @@ class Loop:
             )
         return mean
 
-    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def _loss(self, x: Any, y: Tensor) -> Tensor:
         target = y
         if self.mixup > 0:
             one_hot = nn.functional.one_hot(y, self.num_classes).float()
@@ -118,7 +119,7 @@ class Loop:
         return self.penalty(loss)
 
     def _validate(self) -> tuple[float, float]:
-        """Mean cross-entropy and accuracy on the validation images."""
+        """Mean cross-entropy and accuracy on the validation examples."""
         with evaluation_mode(self.model), torch.inference_mode(), self._autocast():
             logits = self.val.logits(self.model).float()
         loss = nn.functional.cross_entropy(logits, self.val.y)

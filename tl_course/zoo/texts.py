@@ -51,6 +51,20 @@ class TextModel(Pretrained):
         )
         return {key: value.to(self.device) for key, value in tokens.items()}
 
+    def token_ids(self, inputs: Iterable[str]) -> list[list[int]]:
+        """Texts (N,) -> the token ids of each, special ones included, cut after max_tokens; nothing is padded.
+
+        Raises:
+            BadInput: one string instead of several, none at all, or an element that is not a string.
+        """
+        return self.tokenizer(
+            check_texts(inputs),
+            truncation=True,
+            max_length=self.max_tokens,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
+
     def features(self, inputs: Iterable[str], batch_size: int = 64) -> np.ndarray:
         """Texts (N,) -> sentence vectors float32 (N, D): masked mean over the tokens, scaled to length 1.
 
