@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from tl_course.scratch_recipe import random_shift
 
@@ -51,14 +52,11 @@ def _turned(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     sine, cosine = (np.sin(angle) * zoom)[:, None, None], (np.cos(angle) * zoom)[:, None, None]
     rows = cosine * down - sine * across + (height - 1) / 2
     columns = sine * down + (cosine + slant[:, None, None]) * across + (width - 1) / 2
-    rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
-    top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
-    bottom, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    lower, further = (rows - top)[..., None], (columns - left)[..., None]
-    which = np.arange(count)[:, None, None]
-    upper_row = (1 - further) * images[which, top, left] + further * images[which, top, right]
-    lower_row = (1 - further) * images[which, bottom, left] + further * images[which, bottom, right]
-    return (1 - lower) * upper_row + lower * lower_row
+    turned = np.empty_like(images)
+    for image, out, row, column in zip(images, turned, rows, columns, strict=True):
+        for channel in range(image.shape[-1]):
+            map_coordinates(image[..., channel], (row, column), out[..., channel], order=1, mode="nearest")
+    return turned
 
 
 def _cut_out(images: np.ndarray, fill: np.ndarray, rng: np.random.Generator) -> None:
