@@ -46,8 +46,10 @@ def copy_attention(ours: MultiHeadAttention, theirs: layers.MultiHeadAttention) 
     split = (DIM, HEADS, DIM // HEADS)
     arrays = []
     for dense in (ours.query, ours.key, ours.value):
-        arrays += [np.asarray(dense.kernel).reshape(split), np.asarray(dense.bias).reshape(split[1:])]
-    theirs.set_weights([*arrays, np.asarray(ours.out.kernel).reshape(*split[1:], DIM), np.asarray(ours.out.bias)])
+        kernel, bias = dense.get_weights()
+        arrays += [kernel.reshape(split), bias.reshape(split[1:])]
+    kernel, bias = ours.out.get_weights()
+    theirs.set_weights([*arrays, kernel.reshape(*split[1:], DIM), bias])
 
 
 @pytest.mark.parametrize("masked", ["nothing", "padding", "causal"])

@@ -142,7 +142,7 @@ class Embeddings(layers.Layer):
     def call(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Token ids (N, L) and segments (N, L), None for all in segment 0 -> vectors (N, L, D)."""
         length = ops.shape(input_ids)[1]
-        positions = self.fixed_positions if self.positions is None else self.positions.embeddings
+        positions: Any = self.fixed_positions if self.positions is None else self.positions.embeddings
         x = self.tokens(input_ids) * self.scale + positions[:length]  # (N, L, D) + (L, D)
         if self.segments is not None:
             x = x + self.segments(ops.zeros_like(input_ids) if token_type_ids is None else token_type_ids)

@@ -37,7 +37,7 @@ def block_layers(blocks: Iterable[Any]) -> dict[str, keras.layers.Layer]:
 def get_state(layers: NamedLayers) -> dict[str, np.ndarray]:
     """The weights as PyTorch's state_dict has them: arrays by name, linear maps as (out, in)."""
     return {
-        name: np.ascontiguousarray(_turned(name, keras.ops.convert_to_numpy(variable), layers))
+        name: np.ascontiguousarray(_turned(name, variable.numpy(), layers))
         for name, variable in _variables(layers).items()
     }
 
