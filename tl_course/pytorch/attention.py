@@ -1,0 +1,276 @@
+"""Attention maps out of PyTorch models, and two measures of what matters that ask the model itself.
+
+Maps: what each token takes from each other token. Gradient × input and leave-one-out: what the answer depends on.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tl_course.attention import AttentionMaps
+from tl_course.errors import BadInput
+from tl_course.i18n import _
+from tl_course.pytorch.features import evaluation_mode
+
+BOUNDARIES = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
+"""The special tokens that are no content. [UNK] and [MASK] stand for content, so they are not among them."""
+
+
+def attention_maps(model: Any, inputs: Any, *, tokenizer: Any = None) -> AttentionMaps:
+    """The attention of every layer and head, in evaluation mode and without gradients; the model is left as it was.
+
+    Args:
+        model: a text model of the zoo or a classifier on one, with texts (N,); a Hugging Face encoder or the course's
+            `Encoder`, with a tokenised batch and `tokenizer`; a vision transformer of the zoo with images
+            (N, H, W, C) in [0, 1]; or any vision transformer made of `nn.MultiheadAttention` (torchvision's) with
+            normalised images (N, C, H, W).
+        inputs: what the model takes, see above.
+        tokenizer: for a bare text module: says which tokens are special.
+
+    Raises:
+        BadInput: the model gives no maps, because it runs fused attention (sdpa, flash), which never computes them;
+            or what it gives is no attention.
+    """
+    module, batch, tokenizer = _prepared(model, inputs, tokenizer)
+    with evaluation_mode(module), torch.no_grad():
+        if isinstance(batch, Tensor):
+            return _image_maps(module, batch)
+        return _text_maps(module, batch, tokenizer)
+
+
+def gradient_x_input(model: Any, inputs: Any, *, target: int | None = None, tokenizer: Any = None) -> list[np.ndarray]:
+    """What each token's embedding adds to the answer, to first order: gradient · embedding (Shrikumar et al., 2016).
+
+    The answer is the log-odds of the target class.
+
+    Args:
+        model: a text classifier with texts (N,), or a module that gives logits (N, K), with a tokenised batch.
+        inputs: see `attention_maps`.
+        target: the class; None takes each input's predicted class.
+        tokenizer: not needed here for a bare module.
+
+    Returns:
+        One array (t,) per input, padding dropped; positive where the token speaks for the class.
+    """
+    module, batch, _tokenizer = _prepared(model, inputs, tokenizer, logits=True)
+    with evaluation_mode(module), torch.enable_grad(), _watched_embedding(module, batch) as caught:
+        answer = _log_odds(_logits(module, batch), target)
+        (gradient,) = torch.autograd.grad(answer.sum(), caught[0])
+        values = (gradient * caught[0]).sum(dim=-1).detach().cpu().numpy()  # (N, T)
+    return [row[keep] for row, keep in zip(values, _mask(batch).cpu().numpy(), strict=True)]
+
+
+def leave_one_out(
+    model: Any, inputs: Any, *, target: int | None = None, replace_with: int | None = None, batch_size: int = 128
+) -> list[np.ndarray]:
+    """How far the log-odds of the answer fall when a token is left out: the model is asked again for every token.
+
+    Args:
+        model, inputs, target: see `gradient_x_input`.
+        replace_with: a token id to put in its place ([MASK], [UNK]); None hides the token behind the attention mask, so
+            that no other token attends to it and pooling passes it by.
+        batch_size: texts per forward pass.
+
+    Returns:
+        One array (t,) per input, padding dropped; positive where the token speaks for the class.
+    """
+    module, batch, _tokenizer = _prepared(model, inputs, None, logits=True)
+    if "attention_mask" not in batch:
+        raise BadInput(_("a batch with attention_mask"), ", ".join(batch), _("pass all that the tokenizer returns"))
+    rows = []
+    with evaluation_mode(module), torch.no_grad():
+        for index in range(len(batch["input_ids"])):
+            keep = batch["attention_mask"][index].bool()
+            one = {key: value[index : index + 1, keep] for key, value in batch.items()}
+            rows.append(_left_out(module, one, target, replace_with, batch_size))
+    return rows
+
+
+def occlusion(model: Any, images: np.ndarray, patch_size: int, *, target: int | None = None) -> np.ndarray:
+    """How far the log-odds of the answer fall when a patch is painted over with the image's mean colour.
+
+    Zeiler & Fergus (2014).
+
+    Args:
+        model: an image model of the zoo, or a classifier on one.
+        images: float32 (N, H, W, C) in [0, 1].
+        patch_size: side of a patch, which divides H and W.
+        target: the class; None takes each image's predicted class.
+
+    Returns:
+        float32 (N, H / patch_size, W / patch_size).
+    """
+    height, width = images.shape[1:3]
+    if height % patch_size or width % patch_size:
+        raise BadInput(
+            _("a patch size that divides {height} and {width}").format(height=height, width=width),
+            str(patch_size),
+            _("take the model's own patch_size"),
+        )
+    rows, columns = height // patch_size, width // patch_size
+    out = np.empty((len(images), rows, columns), np.float32)
+    for number, image in enumerate(images):
+        covered = np.repeat(image[None], rows * columns + 1, axis=0)  # the last one stays whole
+        for patch in range(rows * columns):
+            top, left = (patch_size * at for at in divmod(patch, columns))
+            covered[patch, top : top + patch_size, left : left + patch_size] = image.mean(axis=(0, 1))
+        module, batch, _tokenizer = _prepared(model, covered, None, logits=True)
+        with evaluation_mode(module), torch.no_grad():
+            logits = _logits(module, batch)
+            answer = _log_odds(logits, int(logits[-1].argmax()) if target is None else target)
+        out[number] = (answer[-1] - answer[:-1]).cpu().numpy().reshape(rows, columns)
+    return out
+
+
+def _prepared(model: Any, inputs: Any, tokenizer: Any, logits: bool = False) -> tuple[nn.Module, Any, Any]:
+    """The module to run, its batch, and the tokenizer: from a zoo model, a classifier around one, or a bare module."""
+    if isinstance(model, nn.Module):
+        if isinstance(inputs, Mapping):
+            return model, {key: value.to(_device(model)) for key, value in inputs.items()}, tokenizer
+        if isinstance(inputs, Tensor):
+            return model, inputs.to(_device(model)), tokenizer
+        raise BadInput(
+            _("a tokenised batch or a tensor of images for a bare module"),
+            type(inputs).__name__,
+            _("tokenise the texts first, or pass a model of the zoo, which does it itself"),
+        )
+    owner = model if hasattr(model, "preprocess") else getattr(model, "backbone", None)
+    if owner is None or not isinstance(getattr(owner, "model", None), nn.Module):
+        raise BadInput(
+            _("a PyTorch model of the zoo, a classifier on one, or an nn.Module"),
+            type(model).__name__,
+            _("for Keras use tl_course.keras.attention"),
+        )
+    return (model if logits else owner).model, owner.preprocess(inputs), getattr(owner, "tokenizer", None)
+
+
+def _text_maps(module: nn.Module, batch: Mapping[str, Tensor], tokenizer: Any) -> AttentionMaps:
+    if tokenizer is None:
+        raise BadInput(
+            _("a tokenizer with a bare module"),
+            "tokenizer=None",
+            _("pass tokenizer=, which knows the special tokens"),
+        )
+    maps = module(**batch, output_attentions=True).attentions
+    if not maps or maps[0] is None:
+        raise BadInput(
+            _("a model that computes its attention maps"),
+            _("one that returns none: fused attention (sdpa, flash) never holds them"),
+            _("load it with attention='eager', or call set_attn_implementation('eager') on the transformers model"),
+        )
+    ids, mask = batch["input_ids"].cpu().numpy(), _mask(batch).cpu().numpy()
+    boundaries = [getattr(tokenizer, name, None) for name in BOUNDARIES]
+    return AttentionMaps(
+        tokens=tuple(tuple(tokenizer.convert_ids_to_tokens(row.tolist())) for row in ids),
+        weights=torch.stack(tuple(maps)).float().cpu().numpy(),
+        mask=mask,
+        special=np.isin(ids, [number for number in boundaries if number is not None]),
+    )
+
+
+def _image_maps(module: nn.Module, images: Tensor) -> AttentionMaps:
+    encode = getattr(module, "encode", None)
+    if encode is not None:
+        maps = encode(images, output_attentions=True).attentions
+    else:
+        with _maps_of_modules(module) as maps:
+            module(images)
+    side = getattr(module, "patch_size", None)
+    if not maps or side is None:
+        raise BadInput(
+            _("a vision transformer with patch_size and attention layers (nn.MultiheadAttention)"),
+            type(module).__name__,
+            _("networks of convolutions have no attention maps"),
+        )
+    weights = torch.stack(tuple(maps)).float().cpu().numpy()
+    grid = images.shape[-2] // side, images.shape[-1] // side
+    extra = weights.shape[-1] - grid[0] * grid[1]  # class tokens, first in the sequence
+    names = ("[CLS]",) * extra + tuple(f"{row},{column}" for row in range(grid[0]) for column in range(grid[1]))
+    shape = (len(images), len(names))
+    special = np.broadcast_to(np.arange(shape[1]) < extra, shape)
+    return AttentionMaps((names,) * shape[0], weights, np.ones(shape, bool), special, grid)
+
+
+@contextmanager
+def _maps_of_modules(module: nn.Module) -> Iterator[list[Tensor]]:
+    """Ask every `nn.MultiheadAttention` for its weights, head by head, whatever its caller asked for."""
+    maps: list[Tensor] = []
+    with ExitStack() as hooks:
+        for layer in module.modules():
+            if isinstance(layer, nn.MultiheadAttention):
+                wanted = {"need_weights": True, "average_attn_weights": False}
+                before = layer.register_forward_pre_hook(
+                    lambda _layer, args, kwargs, wanted=wanted: (args, {**kwargs, **wanted}), with_kwargs=True
+                )
+                hooks.callback(before.remove)
+                hooks.callback(layer.register_forward_hook(lambda _layer, _args, output: maps.append(output[1])).remove)
+        yield maps
+
+
+@contextmanager
+def _watched_embedding(module: nn.Module, batch: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
+    """The token embeddings of the next forward pass (N, T, D), made a leaf so that they get a gradient."""
+    ids, caught = batch["input_ids"], []
+
+    def watch(_layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        if caught or args[0].shape != ids.shape or not torch.equal(args[0], ids):
+            return None  # positions or segments
+        caught.append(output.detach().requires_grad_())
+        return caught[0]
+
+    with ExitStack() as hooks:
+        for layer in module.modules():
+            if isinstance(layer, nn.Embedding):
+                hooks.callback(layer.register_forward_hook(watch).remove)
+        yield caught
+
+
+def _left_out(
+    module: nn.Module, one: Mapping[str, Tensor], target: int | None, replace_with: int | None, batch_size: int
+) -> np.ndarray:
+    """One text (1, t) -> falls in log-odds (t,)."""
+    length = one["input_ids"].shape[1]
+    many = {key: value.repeat(length + 1, 1) for key, value in one.items()}  # the last row stays whole
+    each = torch.arange(length, device=one["input_ids"].device)
+    if replace_with is None:
+        many["attention_mask"][each, each] = 0
+    else:
+        many["input_ids"][each, each] = replace_with
+    starts = range(0, length + 1, batch_size)
+    pieces = [_logits(module, {key: value[s : s + batch_size] for key, value in many.items()}) for s in starts]
+    logits = torch.cat(pieces)
+    answer = _log_odds(logits, int(logits[-1].argmax()) if target is None else target)
+    return (answer[-1] - answer[:-1]).cpu().numpy()
+
+
+def _logits(module: nn.Module, batch: Any) -> Tensor:
+    output = module(**batch) if isinstance(batch, Mapping) else module(batch)
+    logits = getattr(output, "logits", output)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        raise BadInput(
+            _("a classifier that gives logits (N, K), K at least 2"),
+            type(output).__name__ if not isinstance(logits, Tensor) else _("shape {s}").format(s=tuple(logits.shape)),
+            _("put a head on the encoder first"),
+        )
+    return logits
+
+
+def _log_odds(logits: Tensor, target: int | None) -> Tensor:
+    """Log-odds (N,) of the target class, of each row's own prediction when it is None."""
+    classes = torch.full((len(logits),), -1 if target is None else target, device=logits.device)
+    chosen = (logits.argmax(dim=1) if target is None else classes).unsqueeze(1)
+    others = logits.scatter(1, chosen, -torch.inf).logsumexp(dim=1)
+    return logits.gather(1, chosen).squeeze(1) - others
+
+
+def _mask(batch: Mapping[str, Tensor]) -> Tensor:
+    given = batch.get("attention_mask")
+    return torch.ones_like(batch["input_ids"], dtype=torch.bool) if given is None else given.bool()
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device
