@@ -29,6 +29,7 @@ def test_names() -> None:
         "digits",
         "mnist",
         "photos",
+        "cluttered_digits",
         "sentiment",
         "shapes",
         "fashion_mnist",

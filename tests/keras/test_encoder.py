@@ -172,6 +172,7 @@ def test_every_weight_receives_a_gradient() -> None:
             assert np.abs(tf.convert_to_tensor(gradient)).max() > 1e-6, variable.path
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # from Keras, under NumPy 2
 def test_in_a_functional_model_saved_and_loaded(tmp_path: Path) -> None:
     inputs = [keras.Input((None,), dtype="int32", name=name) for name in ("input_ids", "attention_mask")]
     encoder = Encoder(TINY)

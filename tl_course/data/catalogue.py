@@ -6,6 +6,7 @@ from inspect import getdoc, signature
 from typing import Any
 
 from tl_course.assets import ASSETS
+from tl_course.data import cluttered
 from tl_course.data.dataset import Dataset
 from tl_course.data.hub import HUBS, cifar10, fashion_mnist, flowers102, oxford_pets
 from tl_course.data.packaged import digits, mnist
@@ -32,6 +33,13 @@ _ENTRIES = {
     "digits": Entry(digits, (1078, 180, 539), (8, 8, 1), 10),
     "mnist": Entry(mnist, (3000, 500, 1500), (28, 28, 1), 10),
     "photos": Entry(photos, (1800, 360, 720), (64, 64, 3), 18),
+    "cluttered_digits": Entry(
+        cluttered.cluttered_digits,
+        (3000, 500, 1500),
+        (48, 48, 1),
+        10,
+        origin=(cluttered.SOURCE, cluttered.LICENCE),
+    ),
     "sentiment": Entry(sentiment, (2052, 329, 1051), (), 2),
     "shapes": Entry(shapes, (800, 200, 400), (32, 32, 3), 8, origin=(SOURCE, LICENCE)),
     "fashion_mnist": Entry(fashion_mnist, (55000, 5000, 10000), (28, 28, 1), 10, offline=False),
@@ -52,6 +60,7 @@ def load(name: str, **options: Any) -> Dataset:
     Options (all have defaults):
 
     - photos: size (8 to 72), colour, per_photo={"train": 100, "val": 20, "test": 40}
+    - cluttered_digits: size (28 to 72), seed
     - sentiment: domain ("tweets", "movies", "products", "news"), neutral (0.5)
     - shapes: domain ("plain", "coloured", "textured", "cluttered", "inverted", "wild"), size (16 to 64), per_class,
       seed, colour, texture, background and inversion (0 to 1), spurious (0 to 1)
