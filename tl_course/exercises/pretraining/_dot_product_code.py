@@ -166,6 +166,8 @@ MESSAGES = {
     "scale-by-dim": _("the scores are divided by the vectors' length itself; a dot product grows with its square root"),
     "scale-by-keys": _("the scores are scaled by the number of keys instead of the length of the vectors"),
     "over-queries": _("the softmax runs over the queries: each key hands out its weight, instead of each query"),
+    "ignores-mask": _("the mask changes nothing"),
+    "adds-mask": _("the boolean mask is added to the scores: True counts as 1 and False as 0, so nothing is forbidden"),
     "inverted": _("the mask is read the wrong way round: True means that a query may attend to a key"),
     "zero-score": _("a forbidden key gets the score 0, and the softmax still gives it weight: exp(0) is 1"),
     "after-softmax": _("forbidden keys take part in the softmax first, so the rest of a row adds up to less than 1"),
@@ -180,6 +182,11 @@ FORBIDDEN = {
     "keras": "ops.where(allowed, scores, -1e9)",
 }
 EMPTY = {"numpy": " * allowed", "pytorch": " * allowed", "keras": " * ops.cast(allowed, scores.dtype)"}
+ADDED = {
+    "numpy": "scores + allowed",
+    "pytorch": "scores + allowed",
+    "keras": "scores + ops.cast(allowed, scores.dtype)",
+}
 GUARD = "np.maximum(shares.sum(axis=-1, keepdims=True), 1)"
 SPECIAL = {
     "numpy": {
@@ -226,6 +233,8 @@ def mistakes(framework: str) -> dict[str, Mistake]:
         "scale-by-dim": ((scale, "query.shape[-1]"),),
         "scale-by-keys": ((scale, scale.replace("query.shape[-1]", "key.shape[-2]")),),
         "uniform": ((EMPTY[framework], ""),),
+        "ignores-mask": ((EMPTY[framework], ""), (FORBIDDEN[framework], "scores")),
+        "adds-mask": ((EMPTY[framework], ""), (FORBIDDEN[framework], ADDED[framework])),
         **SPECIAL[framework],
     }
     return {name: Mistake(MESSAGES[name], edit) for name, edit in edits.items()}

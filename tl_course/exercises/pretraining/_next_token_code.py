@@ -92,6 +92,9 @@ MESSAGES = {
     "no-shift": _("each position is asked for the token that it has just read, and repeating it is enough"),
     "previous": _("each position is asked for the token before it, which it has seen as well"),
     "two-ahead": _("each position is asked for the token after the next one"),
+    "flattened-first": _(
+        "the batch is flattened before it is shifted, so the end of a text is asked for the beginning of the next one"
+    ),
     "padding-counted": _("predictions of padding count: the model learns that texts go on with padding"),
     "mask-of-guess": _(
         "a prediction counts where its last token read is real, so the one of the first padding counts too; what "
@@ -122,6 +125,9 @@ def _wrong(framework: str) -> dict[str, tuple[tuple[str, str], ...]]:
             "no-shift": ((shifted, "logits, ids, attention_mask.bool()"),),
             "previous": ((shifted, "logits[:, 1:], ids[:, :-1], attention_mask[:, 1:].bool()"),),
             "two-ahead": ((shifted, "logits[:, :-2], ids[:, 2:], attention_mask[:, 2:].bool()"),),
+            "flattened-first": (
+                (shifted, "logits.flatten(0, 1)[:-1], ids.flatten()[1:], attention_mask.flatten()[1:].bool()"),
+            ),
             "padding-counted": ((tail, "return F.cross_entropy(guesses.transpose(1, 2), answers)"),),
             "mask-of-guess": (("attention_mask[:, 1:]", "attention_mask[:, :-1]"),),
             "divided-by-all": ((tail, EACH + "return losses.mean()"),),
@@ -133,6 +139,10 @@ def _wrong(framework: str) -> dict[str, tuple[tuple[str, str], ...]]:
         "no-shift": ((shifted, "logits, ids"), (mask, "attention_mask")),
         "previous": ((shifted, "logits[:, 1:], ids[:, :-1]"),),
         "two-ahead": ((shifted, "logits[:, :-2], ids[:, 2:]"), (mask, "attention_mask[:, 2:]")),
+        "flattened-first": (
+            (shifted, "ops.reshape(logits, (-1, logits.shape[-1]))[:-1], ops.reshape(ids, (-1,))[1:]"),
+            (mask, "ops.reshape(attention_mask, (-1,))[1:]"),
+        ),
         "padding-counted": ((tail, "return ops.mean(losses)"),),
         "mask-of-guess": ((mask, "attention_mask[:, :-1]"),),
         "divided-by-all": ((tail, "return ops.mean(losses * counted)"),),

@@ -88,6 +88,8 @@ MESSAGES = {
     "labels-inverted": _("the labels are set where nothing was chosen"),
     "fixed-rate": _("the rate has no effect"),
     "one-token": _("all tokens to be replaced at random get the same one"),
+    "own-chance": _("part of the chance does not come from `rng`, so a run cannot be repeated"),
+    "fixed-seed": _("chance starts from the same seed in every call, so every epoch hides the same tokens"),
     "in-place": _("the caller's own array is changed, so the next epoch starts from a corrupted text"),
 }
 MASKED, RANDOM, LABELS = "chosen & (fate < 0.8)", "chosen & (fate >= 0.8) & (fate < 0.9)", "np.where(chosen, ids, -100)"
@@ -102,6 +104,8 @@ EDITS = {
     "labels-inverted": ((LABELS, "np.where(chosen, -100, ids)"),),
     "fixed-rate": (("< rate)", "< 0.15)"),),
     "one-token": (("rng.integers(vocab_size, size=ids.shape)", "rng.integers(vocab_size)"),),
+    "own-chance": (("fate = rng.random(ids.shape)", "fate = np.random.random(ids.shape)"),),
+    "fixed-seed": (("    chosen = (rng", "    rng = np.random.default_rng(0)\n    chosen = (rng"),),
     "in-place": ((f"return inputs, {LABELS}", f"labels = {LABELS}\n    ids[:] = inputs\n    return inputs, labels"),),
 }
 
@@ -118,7 +122,7 @@ def cases(rng: np.random.Generator) -> list[Case]:
         framed = rng.random(ids.shape) < 0.2
         ids[framed] = rng.choice(special, size=int(framed.sum()))
         inputs = {"ids": ids, "special_ids": special.tolist(), "mask_id": int(special[3]), "vocab_size": vocab_size}
-        criteria = ("chosen", "labels", "fates", "untouched") if rate == 0.15 else ("rate",)
+        criteria = ("chosen", "labels", "fates", "chance", "untouched") if rate == 0.15 else ("rate",)
         found.append(Case(name, {**inputs, "rate": rate, "seed": int(rng.integers(10**6))}, criteria))
     return found
 
@@ -126,7 +130,8 @@ def cases(rng: np.random.Generator) -> list[Case]:
 def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     """Look at what was chosen, at the labels, and at what became of the chosen tokens."""
     ids, inputs, labels = case.inputs["ids"], observed["inputs"], observed["labels"]
-    problem = _not_ids(inputs, ids, case.inputs["vocab_size"]) or _not_ids(labels, ids, case.inputs["vocab_size"])
+    vocab_size = case.inputs["vocab_size"]
+    problem = _not_ids(_("the inputs"), inputs, ids, vocab_size) or _not_ids(_("the labels"), labels, ids, vocab_size)
     if problem:
         return [holds(name, False, problem) for name in case.criteria]
     special, chosen = np.isin(ids, case.inputs["special_ids"]), labels != -100
@@ -148,16 +153,18 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
         holds("labels", np.array_equal(labels[chosen], ids[chosen]), other),
         holds("labels", np.array_equal(inputs[~chosen], ids[~chosen]), changed),
         *_fates(inputs[chosen], ids[chosen], case.inputs["mask_id"]),
+        holds("chance", observed["again"], _("called again with the same state of `rng`, yours gave something else")),
+        holds("chance", observed["varies"], _("called with another state of `rng`, yours gave the same")),
         holds("untouched", np.array_equal(observed["ids afterwards"], ids), afterwards),
     ]
 
 
-def _not_ids(given: np.ndarray, ids: np.ndarray, vocab_size: int) -> str:
+def _not_ids(what: str, given: np.ndarray, ids: np.ndarray, vocab_size: int) -> str:
     if given.shape != ids.shape or given.dtype.kind not in "iu":
-        text = _("whole numbers of shape {right} were expected, yours have shape {shape} and dtype {dtype}")
-        return text.format(right=ids.shape, shape=given.shape, dtype=given.dtype)
+        text = _("{what}: whole numbers of shape {right} were expected, yours have shape {shape} and dtype {dtype}")
+        return text.format(what=what, right=ids.shape, shape=given.shape, dtype=given.dtype)
     outside = given[((given < 0) & (given != -100)) | (given >= vocab_size)]
-    return _("{value} is no token id").format(value=outside[0]) if outside.size else ""
+    return _("{what}: {value} is no token id").format(what=what, value=outside[0]) if outside.size else ""
 
 
 def _fates(now: np.ndarray, before: np.ndarray, mask_id: int) -> list[Finding]:
@@ -177,12 +184,23 @@ def _fates(now: np.ndarray, before: np.ndarray, mask_id: int) -> list[Finding]:
 
 
 def probe_numpy(candidate, inputs):
-    """Corrupt a batch."""
-    ids, rng = inputs["ids"].copy(), np.random.default_rng(inputs["seed"])
-    result = candidate(ids, inputs["special_ids"], inputs["mask_id"], inputs["vocab_size"], inputs["rate"], rng)
-    if not isinstance(result, tuple | list) or len(result) != 2:
-        raise NotPlain(_("a pair (inputs, labels) was expected"))
-    return {"inputs": as_array(result[0]), "labels": as_array(result[1]), "ids afterwards": ids}
+    """Corrupt a batch, again with the same state of the generator, and with another."""
+
+    def corrupt(ids: np.ndarray, seed: int) -> list[np.ndarray]:
+        special, mask_id, rng = inputs["special_ids"], inputs["mask_id"], np.random.default_rng(seed)
+        result = candidate(ids, list(special), mask_id, inputs["vocab_size"], inputs["rate"], rng)
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            raise NotPlain(_("a pair (inputs, labels) was expected"))
+        return [as_array(part) for part in result]
+
+    ids, seed = inputs["ids"].copy(), inputs["seed"]
+    first, again, other = (
+        corrupt(ids, seed),
+        corrupt(inputs["ids"].copy(), seed),
+        corrupt(inputs["ids"].copy(), seed + 1),
+    )
+    same, constant = (all(np.array_equal(a, b) for a, b in zip(first, x, strict=True)) for x in (again, other))
+    return {"inputs": first[0], "labels": first[1], "ids afterwards": ids, "again": same, "varies": not constant}
 
 
 EXERCISE = Exercise(
@@ -223,6 +241,7 @@ EXERCISE = Exercise(
         "chosen": Criterion(_("ordinary tokens are chosen at the rate, special ones never")),
         "labels": Criterion(_("labels and inputs agree about what was chosen"), needs=("chosen",)),
         "fates": Criterion(_("80 % become [MASK], 10 % another token, 10 % stay"), needs=("chosen",)),
+        "chance": Criterion(_("all chance comes from `rng`"), weight=0.5, needs=("chosen",)),
         "rate": Criterion(_("another rate chooses another share")),
         "untouched": Criterion(_("the array passed in stays as it was"), weight=0.5, needs=("labels",)),
     },
