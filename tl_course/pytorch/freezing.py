@@ -80,6 +80,12 @@ def stages(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return _split_off_head(parts, model)
 
 
+def blocks_of(model: nn.Module) -> list[nn.Module]:
+    """The blocks of a model that holds them in a ModuleList, from input to head; empty for any other model."""
+    path = _list_of_blocks(model)
+    return [] if path is None else list(model.get_submodule(path).children())
+
+
 def batch_norms(module: nn.Module) -> list[nn.Module]:
     """All BatchNorm layers in a module that keep running statistics."""
     return [norm for norm in module.modules() if isinstance(norm, BATCH_NORM) and norm.running_mean is not None]

@@ -14,8 +14,11 @@ from tl_course.classifier_file import ClassifierFile, check_class_names
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.pytorch import text_files
+from tl_course.pytorch.adapters import adapter_size, add_adapters
 from tl_course.pytorch.features import evaluation_mode, masked_mean
+from tl_course.pytorch.freezing import unfreeze
 from tl_course.pytorch.heads import replace_head
+from tl_course.pytorch.lora import merge_lora
 from tl_course.pytorch.text_examples import AT_ONCE, TextExamples
 from tl_course.zoo.inputs import check_batch_size, check_texts
 from tl_course.zoo.pretrained import Weights
@@ -194,9 +197,14 @@ class TextClassifier:
         return self.logits(texts, batch_size).argmax(axis=1).astype(np.int64)
 
     def save(self, path: str | Path) -> Path:
-        """Write everything needed to predict, the tokenizer included, into one file; returns its path."""
+        """Write everything needed to predict, the tokenizer included, into one file; returns its path.
+
+        LoRA is merged into the saved weights (this classifier keeps it), adapters are saved as they are.
+        """
         details = text_files.describe(self.backbone, self.model.pooling, self.model.dropout.p)
-        state = {name: tensor.detach().cpu().numpy() for name, tensor in self.model.state_dict().items()}
+        details["adapters"] = adapter_size(self.model)
+        merged = merge_lora(copy.deepcopy(self.model))
+        state = {name: tensor.detach().cpu().numpy() for name, tensor in merged.state_dict().items()}
         content = ClassifierFile(
             "pytorch", self.backbone.name, None, (), (), self.class_names, state, details, kind="text"
         )
@@ -218,6 +226,8 @@ class TextClassifier:
         made = cls(
             backbone, content.class_names, pooling=content.details["pooling"], dropout=content.details["dropout"]
         )
+        if (size := content.details.get("adapters")) is not None:
+            unfreeze(add_adapters(made.model, size))
         state = {name: torch.from_numpy(array) for name, array in content.weights.items()}
         try:
             made.model.load_state_dict(state)
