@@ -15,6 +15,7 @@ from tl_course.attention import AttentionMaps
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.pytorch.features import evaluation_mode
+from tl_course.pytorch.text_classifier import TextNetwork
 
 BOUNDARIES = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
 """The special tokens that are no content. [UNK] and [MASK] stand for content, so they are not among them."""
@@ -138,8 +139,8 @@ def _prepared(model: Any, inputs: Any, tokenizer: Any, logits: bool = False) -> 
             type(inputs).__name__,
             _("tokenise the texts first, or pass a model of the zoo, which does it itself"),
         )
-    owner = model if hasattr(model, "preprocess") else getattr(model, "backbone", None)
-    if owner is None or not isinstance(getattr(owner, "model", None), nn.Module):
+    owner = getattr(model, "backbone", model)
+    if not isinstance(getattr(owner, "model", None), nn.Module):
         raise BadInput(
             _("a PyTorch model of the zoo, a classifier on one, or an nn.Module"),
             type(model).__name__,
@@ -248,7 +249,8 @@ def _left_out(
 
 
 def _logits(module: nn.Module, batch: Any) -> Tensor:
-    output = module(**batch) if isinstance(batch, Mapping) else module(batch)
+    spread = isinstance(batch, Mapping) and not isinstance(module, TextNetwork)
+    output = module(**batch) if spread else module(batch)
     logits = getattr(output, "logits", output)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
         raise BadInput(
