@@ -10,6 +10,7 @@ from tl_course.errors import BadInput
 DRAWN = (  # what lessons draw
     "label_efficiency",
     "text_features",
+    "text_fine_tuning",
     "label_counts",
     "freeze_first_n",
     "more_time",
