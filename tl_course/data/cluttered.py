@@ -97,9 +97,9 @@ def compose(
 
 def boxes(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The smallest rectangle around each mask: (N, H, W) -> (N, 4), see `cluttered_digits`; zeros for an empty mask."""
-    rows, columns = mask.any(axis=2), mask.any(axis=1)  # (N, H), (N, W)
-    first = [side.argmax(axis=1) for side in (rows, columns)]
-    end = [np.where(side.any(axis=1), side.shape[1] - side[:, ::-1].argmax(axis=1), 0) for side in (rows, columns)]
+    sides = [np.any(mask, axis=2), np.any(mask, axis=1)]  # which rows (N, H) and which columns (N, W) it touches
+    first = [side.argmax(axis=1) for side in sides]
+    end = [np.where(side.any(axis=1), side.shape[1] - side[:, ::-1].argmax(axis=1), 0) for side in sides]
     return np.stack([*first, *end], axis=1).astype(np.int64)
 
 
