@@ -2,9 +2,9 @@
 
 MiniLM is fine-tuned on 800 tweets, five draws and seeds. On the same 100 test tweets every token gets a rank: from
 attention (first layer, last layer, all layers averaged, rollout), from gradient × input, and from leaving it out
-(hidden behind the mask, or [MASK] in its place). Compared, in absolute values and without special tokens: Kendall's tau of each
-pair, averaged over texts; the same measure between two seeds; and how much of the largest effect the top-ranked token
-has when it is left out.
+(hidden behind the mask, or [MASK] in its place). Compared, in absolute values and without special tokens: Kendall's
+tau of each pair, averaged over texts; the same measure between two seeds; and how much of the largest effect the
+top-ranked token has when it is left out.
 
     python benchmarks/evidence/attention_agreement.py
 """
