@@ -11,7 +11,9 @@ NUMPY = '''
 import numpy as np
 
 
-def length_buckets(lengths: np.ndarray, batch_size: int, pool_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+def shuffled_buckets(
+    lengths: np.ndarray, batch_size: int, pool_size: int, rng: np.random.Generator
+) -> list[np.ndarray]:
     """The batches of one epoch.
 
     Args:
@@ -36,7 +38,7 @@ NUMPY_LEXSORT = """
 import numpy as np
 
 
-def length_buckets(lengths, batch_size, pool_size, rng):
+def shuffled_buckets(lengths, batch_size, pool_size, rng):
     place = np.arange(len(lengths))
     rng.shuffle(place)
     inverse = np.lexsort((-np.asarray(lengths), place // pool_size))
@@ -50,7 +52,7 @@ NUMPY_SETS = """
 import numpy as np
 
 
-def length_buckets(lengths, batch_size, pool_size, rng):
+def shuffled_buckets(lengths, batch_size, pool_size, rng):
     left = set(range(len(lengths)))
     batches = []
     while left:
@@ -203,7 +205,7 @@ EXERCISE = Exercise(
     points=4,
     statement=_(
         "Sorting all texts by length saves padding, but training then sees the same batches in the same order in every "
-        "epoch. Write `length_buckets(lengths, batch_size, pool_size, rng)`, called once per epoch: shuffle the texts, "
+        "epoch. Write `shuffled_buckets(lengths, batch_size, pool_size, rng)`, called once per epoch: shuffle the texts, "
         "take `pool_size` of them at a time, sort each pool by length and cut it into batches. Return the index "
         "arrays of all batches in random order. Checked: every text once, lengths within a pool, company and order "
         "that change, and that all chance comes from `rng`."
