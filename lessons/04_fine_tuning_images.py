@@ -549,7 +549,7 @@ claim(
 # %%
 from tl_course import systems
 
-for system in systems.listing():
+for system in systems.listing("image"):
     print(f"{system['name']:28} {system['framework']:8} {system['title']}")
 
 # %% [markdown]

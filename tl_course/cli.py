@@ -175,15 +175,23 @@ def bench(name: str, as_json: bool) -> int:
 @cli.command()
 @click.argument("name", required=False)
 @click.option("--list", "list_all", is_flag=True, help="List the systems instead of running one.")
-@click.option("--data", metavar="DIR", help="Folder of images, or an image set's name. Left away: a demonstration.")
+@click.option("--data", metavar="PATH", help="Folder of images, or table of texts. Left away: a demonstration.")
 @click.option("--out", metavar="DIR", help="Where the files go. Left away: a new folder below runs/.")
 @click.option("--force", is_flag=True, help="Write into DIR although it holds files.")
 @click.option("--epochs", type=int, metavar="N", help="At most so many in each stage of the training.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
-@click.option("--backbone", metavar="NAME", help="Another network of the zoo; mobilenet_v2 works offline.")
+@click.option("--backbone", metavar="NAME", help="Another network; mobilenet_v2 and minilm work offline.")
 @click.option("--weights", default="auto", show_default=True, help="auto, pretrained or none (random weights).")
 @click.option("--image-size", type=int, metavar="N", help="Side that images are resized to.")
-@click.option("--per-class", type=int, metavar="N", help="Use only so many training images of each class.")
+@click.option("--per-class", type=int, metavar="N", help="Use only so many training examples of each class.")
+@click.option("--text", metavar="COLUMN", help="The table's column of texts; text where left away.")
+@click.option("--label", metavar="COLUMN", help="The table's column of classes; label where left away.")
+@click.option("--val-data", metavar="FILE", help="A table of its own to validate on.")
+@click.option("--test-data", metavar="FILE", help="A table of its own to test on.")
+@click.option("--split", metavar="COLUMN", help="The table's column that says train, val or test.")
+@click.option("--rows", type=int, metavar="N", help="Use at most N rows of every table, each class in its share.")
+@click.option("--max-tokens", type=int, metavar="N", help="Cut texts after N tokens.")
+@click.option("--encoding", metavar="NAME", help="Of the tables; found out where left away.")
 @json_option
 def run(name: str | None, list_all: bool, as_json: bool, **options: Any) -> int:
     """Train one of the documents' systems.
@@ -210,18 +218,25 @@ def run(name: str | None, list_all: bool, as_json: bool, **options: Any) -> int:
 
 @cli.command()
 @click.argument("model")
-@click.argument("images", nargs=-1)
+@click.argument("files", nargs=-1)
+@click.option("--text", metavar="COLUMN", default="text", show_default=True, help="The table's column of texts.")
+@click.option("--encoding", metavar="NAME", help="Of the table; found out where left away.")
+@click.option("--input", "inputs", metavar="TEXT", multiple=True, help="A text itself; may be repeated.")
+@click.option("--out", metavar="FILE", help="Write the table with its predictions there, as CSV.")
 @json_option
-def predict(model: str, images: tuple[str, ...], as_json: bool) -> int:
-    """Class and probability of each image file.
+def predict(model: str, files: tuple[str, ...], inputs: tuple[str, ...], as_json: bool, **options: Any) -> int:
+    """Class and probability of images or texts.
 
-    By the file MODEL that `tl-course run` saved, of the files IMAGES.
+    By the file MODEL that `tl-course run` saved: of the image FILES; or of the texts in a table, FILES being one.
     """
     from tl_course import systems
 
+    if inputs or systems.kind_of(model) == "text":
+        _predict_texts(model, files, inputs, as_json, **options)
+        return 0
     _answer(
         as_json,
-        lambda: systems.predict(model, images),
+        lambda: systems.predict(model, files),
         lambda found: [prediction.to_dict() for prediction in found],
         lambda found: "\n".join(f"{row.file}  {row.label}  {row.probability:.3f}" for row in found),
     )
@@ -297,6 +312,51 @@ def _answer(
         line = json.dumps(value(result), ensure_ascii=False, allow_nan=False)
     click.echo(line)
     return result
+
+
+def _predict_texts(
+    model: str,
+    files: Sequence[str],
+    inputs: Sequence[str],
+    as_json: bool,
+    text: str,
+    encoding: str | None,
+    out: str | None,
+) -> None:
+    """Predict the texts themselves, or those of a table."""
+    from tl_course import systems
+
+    if len(files) + bool(inputs) != 1:
+        got = ", ".join([*files, *(["--input"] if inputs else [])]) or _("none")
+        raise BadInput(_("one table of texts, or --input with a text"), got, _("pass one of the two"))
+    if inputs:
+        if out:
+            raise BadInput(_("a table whose predictions go to --out"), "--input", _("leave --out away"))
+        _answer(
+            as_json,
+            lambda: systems.predict_texts(model, inputs),
+            lambda found: [prediction.to_dict() for prediction in found],
+            lambda found: "\n".join(map(_predicted, found)),
+        )
+        return
+    if out is not None and Path(out).exists():
+        raise BadInput(_("the name of a new file for --out"), out, _("choose another, or take it away"))
+    found = _answer(
+        as_json,
+        lambda: systems.predict_table(model, files[0], text, encoding),
+        lambda found: found.to_list(),
+        lambda found: "\n".join(map(_predicted, found.rows)) if out is None else found.render_text(),
+    )
+    if out is not None:
+        click.echo(_("written: {path}").format(path=found.write(out)), err=as_json)
+
+
+def _predicted(row: Any) -> str:
+    """One line: class, probability and the beginning of the text."""
+    if row is None:
+        return _("(no text)")
+    text = _one_line(row.text)
+    return f"{row.label}  {row.probability:.3f}  {text if len(text) <= 60 else text[:59] + '…'}"
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:

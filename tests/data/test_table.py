@@ -137,6 +137,7 @@ FOREIGN = {
     "cp1252": "Le café était très bon – “déjà vu”, naïve",
     "latin-1": "Die Größe passt nicht, schöne Grüße aus Köln",
     "cp1251": "Очень хороший товар, рекомендую",
+    "cp1250": "Příliš žluťoučký kůň úpěl ďábelské ódy",
     "shift_jis": "この商品はとても良いです",
     "utf-8": "Ça va? 好的 😀",
     "utf-8-sig": "Ça va? 好的 😀",
@@ -152,8 +153,7 @@ def test_every_usual_encoding_is_found_and_said(make: Make, encoding: str) -> No
     rows = [(f"{FOREIGN[encoding]} {text}", label) for text, label in labelled(20)]
     data = read_table(make(rows, encoding=encoding))
     assert all_texts(data) == sorted(text for text, _label in rows)
-    # German letters are the same in cp1250 and cp1252.
-    found = {"gbk": "gb18030", "latin-1": "cp1250", "shift_jis": "cp932"}.get(encoding, encoding)
+    found = {"gbk": "gb18030", "latin-1": "cp1252", "shift_jis": "cp932"}.get(encoding, encoding)
     assert noted(data, f"20 rows, {found}, ")
     assert noted(data, "not in UTF-8 but probably") == (not encoding.startswith("utf"))
 
@@ -312,7 +312,10 @@ def test_a_missing_column_is_named_with_those_there_are(make: Make) -> None:
         (b"PAR1" + bytes(99), "file.csv"),
         (b"\xd0\xcf\x11\xe0" + bytes(99), "file.csv"),
         (b'{"text": "a", "label": 1}\n', "looks like JSON or HTML"),
-        (b"Just a line of prose, and another.\nNo table at all.\n", "with the columns 'Just a line of prose'"),
+        (
+            b"Just a line of prose, and another.\nNo table at all, not, one, row.\n",
+            "with the columns 'Just a line of prose'",
+        ),
     ],
 )
 def test_what_is_no_table(content: bytes | None, got: str, tmp_path: Path) -> None:

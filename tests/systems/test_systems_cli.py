@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tl_course import systems
 from tl_course.cli import main
 
 Maker = Callable[..., Path]
@@ -65,9 +66,13 @@ def test_the_listing_has_the_keys_that_others_read(capsys: pytest.CaptureFixture
         "keras-mobilenetv2-binary": ("keras", [61]),
         "pytorch-transfer": ("pytorch", [65]),
         "pytorch-resnet18-cifar10": ("pytorch", [70]),
+        "text-transfer": ("pytorch", [62]),
+        "bert-finetune": ("pytorch", [66]),
+        "text-classify": ("pytorch", [69]),
     }
+    assert {row["name"] for row in systems.listing("text")} == {"text-transfer", "bert-finetune", "text-classify"}
     assert main(["run", "--list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 7
+    assert len(capsys.readouterr().out.splitlines()) == len(rows) + 1
 
 
 def test_listing_loads_no_framework(tmp_path: Path) -> None:

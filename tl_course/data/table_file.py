@@ -157,7 +157,8 @@ def _parsed(file: Path, wanted: Sequence[str], encoding: str | None, delimiter: 
             _("save it as CSV"),
         )
     best = min(_readings(text, wanted, delimiter), key=lambda reading: reading.rank)
-    best.refuse_bad_rows(file)
+    if not best.missing:
+        best.refuse_bad_rows(file)
     name = _(DELIMITERS.get(best.delimiter, repr(best.delimiter)))
     note = _("{file}: {count} rows, {encoding}, delimiter {delimiter}")
     notes = [note.format(file=file.name, count=len(best.rows), encoding=content.encoding, delimiter=name)]
@@ -200,7 +201,7 @@ class _Reading:
             _("{file} with more in {bad} of {total} rows, first in line {lines}").format(
                 file=file.name, bad=len(self.bad), total=len(self.rows) + len(self.bad), lines=_some(self.bad)
             ),
-            _("put texts that hold the delimiter in quotation marks, or name the delimiter"),
+            _("put texts that hold the delimiter in quotation marks"),
         )
 
 

@@ -17,7 +17,8 @@ MARKS = (
 """Byte order marks; that of UTF-32 begins with that of UTF-16, so it comes first."""
 
 LIKELY = ("gb18030", "big5", "cp932", "cp949", "cp1252", "cp1251", "cp1250")
-"""Encodings that tables still come in when they are not Unicode: Chinese, Japanese, Korean, Western, Cyrillic …"""
+"""Encodings that tables still come in when they are not Unicode: Chinese, Japanese, Korean, Western, Cyrillic, Central
+European. Of two that are as plausible the first is taken."""
 
 SAMPLE = 2**16
 """Bytes that the guess looks at, all from lines that are not plain ASCII."""
@@ -159,8 +160,11 @@ def _likeliest(raw: bytes) -> str:
         if not line.isascii() and size < SAMPLE:
             lines.append(line)
             size += len(line)
-    best = from_bytes(b"\n".join(lines), cp_isolation=list(LIKELY), preemptive_behaviour=False).best()
-    return "cp1252" if best is None else best.encoding
+    found = from_bytes(b"\n".join(lines), cp_isolation=list(LIKELY), preemptive_behaviour=False)
+    if (best := found.best()) is None:
+        return "cp1252"
+    equal = [match for match in found if (match.chaos, match.coherence) == (best.chaos, best.coherence)]
+    return min((name for match in equal for name in match.could_be_from_charset), key=LIKELY.index)
 
 
 def _without_nul(text: str, encoding: str, notes: tuple[str, ...]) -> TextFile:

@@ -4,15 +4,32 @@
     result = systems.run("pytorch-resnet18-folder", data="my_images", out="my_run")
     print(result.render_text())
     systems.predict(result.files["model"], ["a.jpg", "b.png"])
+    result = systems.run("text-classify", data="mine.csv", text="review", label="stars")
+    systems.predict_texts(result.files["model"], ["Just what I wanted."])
 
 Without data a system runs on a small demonstration; `tl-course run` and `tl-course predict` do the same in a shell.
 Importing this package loads no framework.
 """
 
+from tl_course.systems.building import kind_of
 from tl_course.systems.catalogue import get, listing, names
 from tl_course.systems.prediction import Prediction, predict
 from tl_course.systems.running import Result, run
 from tl_course.systems.source import image_sets
 from tl_course.systems.system import System
+from tl_course.systems.text_prediction import predict_table, predict_texts
 
-__all__ = ["Prediction", "Result", "System", "get", "image_sets", "listing", "names", "predict", "run"]
+__all__ = [
+    "Prediction",
+    "Result",
+    "System",
+    "get",
+    "image_sets",
+    "kind_of",
+    "listing",
+    "names",
+    "predict",
+    "predict_table",
+    "predict_texts",
+    "run",
+]

@@ -1,4 +1,4 @@
-"""A classifier of either framework, new or from a file, through the framework's own module."""
+"""A classifier of either framework and kind, new or from a file, through the framework's own module."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -7,15 +7,21 @@ from types import ModuleType
 from typing import Any, get_args
 
 from tl_course import classifier_file
+from tl_course.classifier_file import Kind
 from tl_course.errors import BadInput
 from tl_course.i18n import _
-from tl_course.systems.system import System
+from tl_course.systems.system import ChosenWeights, System
 from tl_course.zoo.pretrained import Framework
 
-READY = "mobilenet_v2"
-"""The backbone for colour images whose weights come with the course's set-up, in both frameworks."""
+READY: dict[Kind, str] = {"image": "mobilenet_v2", "text": "minilm"}
+"""The backbones whose weights come with the course's set-up, in both frameworks."""
 
-WEIGHTS = ("auto", "pretrained", "none")
+WEIGHTS = get_args(ChosenWeights)
+
+_CLASSES: dict[Kind, tuple[str, str]] = {
+    "image": ("classifier", "Classifier"),
+    "text": ("text_classifier", "TextClassifier"),
+}
 
 
 def library(framework: str, module: str) -> ModuleType:
@@ -27,32 +33,29 @@ def build(
     system: System,
     backbone: str,
     class_names: Sequence[str],
-    weights: str,
-    image_size: int,
-    seed: int,
+    weights: ChosenWeights,
     say: Callable[[str], None],
+    **options: Any,
 ) -> tuple[Any, bool]:
-    """A new Classifier, and whether its backbone is pretrained.
+    """A new classifier, and whether its backbone is pretrained.
 
     Args:
-        system: whose framework is used.
+        system: whose framework is used, and whose kind.
         backbone: a name of the zoo.
         class_names: in the order of the labels.
         weights: one of `WEIGHTS`.
-        image_size: side that the backbone gets.
-        seed: of the head, and of random weights.
         say: takes the line that says which weights these are.
+        options: of the classifier's own `build`.
 
     Raises:
         BadInput: an unknown backbone; weights="pretrained" and they can be had neither from the cache nor the network.
     """
-    make = library(system.framework, "classifier").Classifier.build
-    options = {"image_size": image_size, "seed": seed}
+    make = _class(system.framework, system.kind).build
     if weights != "none":
         try:
             classifier = make(backbone, class_names, weights="pretrained", **options)
         except BadInput:
-            if weights == "pretrained":
+            if weights == "pretrained" or system.kind == "text":  # a text backbone's tokenizer is missing as well
                 raise
         else:
             say(_("backbone: {name} with pretrained weights").format(name=backbone))
@@ -65,18 +68,41 @@ def build(
         _(
             "backbone: {name}, whose pretrained weights are neither cached nor reachable: training starts from RANDOM "
             "weights, so nothing is transferred; connect once, or pass --backbone {ready}, whose weights are here"
-        ).format(name=backbone, ready=READY)
+        ).format(name=backbone, ready=READY[system.kind])
     )
     return classifier, False
 
 
-def load_classifier(model_file: str | Path) -> Any:
-    """The Classifier in a file, in whichever framework it was saved.
+def load_classifier(model_file: str | Path, kind: Kind | None = None) -> Any:
+    """The classifier in a file, in whichever framework it was saved.
+
+    Args:
+        model_file: what `Classifier.save` or `TextClassifier.save` wrote.
+        kind: refuse one of another; None takes either.
 
     Raises:
-        BadInput: as `classifier_file.read` and `Classifier.load`.
+        BadInput: as `classifier_file.read` and the classifier's own `load`.
     """
-    framework = classifier_file.read(Path(model_file).expanduser()).framework
-    if framework not in get_args(Framework):
-        raise BadInput(_("a classifier in PyTorch or Keras"), repr(framework), _("update the course"))
-    return library(framework, "classifier").load(Path(model_file).expanduser())
+    file = Path(model_file).expanduser()
+    content = classifier_file.read(file)
+    if content.framework not in get_args(Framework):
+        raise BadInput(_("a classifier in PyTorch or Keras"), repr(content.framework), _("update the course"))
+    if kind is not None and content.kind != kind:
+        takes = _("image files") if content.kind == "image" else _('a table, or --input "A TEXT"')
+        raise BadInput(
+            _("a classifier of {kind}s").format(kind=kind),
+            _("{file}, one of {kind}s").format(file=file.name, kind=content.kind),
+            _("pass {what} to it").format(what=takes),
+        )
+    return _class(content.framework, content.kind).load(file)
+
+
+def kind_of(model_file: str | Path) -> Kind:
+    """What the classifier in a file classifies. Raises BadInput as `classifier_file.read`."""
+    return classifier_file.read(Path(model_file).expanduser()).kind
+
+
+def _class(framework: str, kind: Kind) -> Any:
+    """Classifier or TextClassifier of a framework."""
+    module, name = _CLASSES[kind]
+    return getattr(library(framework, module), name)

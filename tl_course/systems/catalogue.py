@@ -2,19 +2,23 @@
 
 from typing import Any
 
+from tl_course.classifier_file import Kind
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.systems import (
+    bert_finetune,
     keras_mobilenetv2_binary,
     keras_vgg16_classifier,
     keras_vgg16_frozen,
     pytorch_resnet18_cifar10,
     pytorch_resnet18_folder,
     pytorch_transfer,
+    text_classify,
+    text_transfer,
 )
 from tl_course.systems.system import System
 
-_SYSTEMS = {
+_SYSTEMS: dict[str, System] = {
     module.SYSTEM.name: module.SYSTEM
     for module in (
         keras_vgg16_classifier,
@@ -23,6 +27,9 @@ _SYSTEMS = {
         keras_mobilenetv2_binary,
         pytorch_transfer,
         pytorch_resnet18_cifar10,
+        text_transfer,
+        bert_finetune,
+        text_classify,
     )
 }
 
@@ -43,8 +50,12 @@ def get(name: str) -> System:
     return _SYSTEMS[name]
 
 
-def listing() -> list[dict[str, Any]]:
-    """One row a system: name, framework, documents (numbers of the code listings it puts right), title, backbone."""
+def listing(kind: Kind | None = None) -> list[dict[str, Any]]:
+    """One row a system: name, framework, documents (numbers of the code listings it puts right), title, backbone, kind.
+
+    Args:
+        kind: those for "image" or for "text" only.
+    """
     return [
         {
             "name": system.name,
@@ -52,6 +63,8 @@ def listing() -> list[dict[str, Any]]:
             "documents": list(system.documents),
             "title": system.title,
             "backbone": system.backbone,
+            "kind": system.kind,
         }
         for system in _SYSTEMS.values()
+        if kind in (None, system.kind)
     ]

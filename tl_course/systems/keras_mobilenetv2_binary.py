@@ -14,7 +14,7 @@ from tl_course.data import Dataset
 from tl_course.history import History
 from tl_course.systems.demonstration import photos, write_image_folder
 from tl_course.systems.source import read_folder
-from tl_course.systems.system import Demonstration, System, Training
+from tl_course.systems.system import Demonstration, ImageSystem, Training
 
 CLASSES = ("motorcycle", "retina")
 
@@ -41,7 +41,7 @@ def write(root: Path) -> None:
     write_image_folder(photos(CLASSES, 64, {"train": 40, "val": 15, "test": 50}), root)
 
 
-SYSTEM = System(
+SYSTEM = ImageSystem(
     name="keras-mobilenetv2-binary",
     framework="keras",
     documents=(61,),

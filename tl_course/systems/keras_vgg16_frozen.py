@@ -12,7 +12,7 @@ from tl_course.data import Dataset
 from tl_course.history import History
 from tl_course.systems.demonstration import photos, write_image_folder
 from tl_course.systems.source import read_folder
-from tl_course.systems.system import Demonstration, System, Training
+from tl_course.systems.system import Demonstration, ImageSystem, Training
 
 CLASSES = ("cell", "coffee", "page", "rocket")
 
@@ -38,7 +38,7 @@ def write(root: Path) -> None:
     write_image_folder(photos(CLASSES, 32, {"train": 30, "val": 10, "test": 25}), root)
 
 
-SYSTEM = System(
+SYSTEM = ImageSystem(
     name="keras-vgg16-frozen",
     framework="keras",
     documents=(60,),

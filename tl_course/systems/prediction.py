@@ -1,6 +1,6 @@
-"""Classes for image files, by a saved classifier of either framework."""
+"""What a saved classifier of either framework says: of image files here, of texts in `text_prediction`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,28 +19,38 @@ ANY_SIZE = 224
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one image file.
+    """What a classifier says of one image file or text.
 
     Attributes:
-        file: the image's path as given.
         label: name of the most likely class.
         probability: of that class.
         probabilities: of every class, by name; they sum to 1.
+        file: the image's path as given; None for a text.
+        text: the text; None for an image.
     """
 
-    file: str
     label: str
     probability: float
     probabilities: dict[str, float]
+    file: str | None = None
+    text: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values; the label is called "class"."""
+        given = {"file": self.file, "text": self.text}
         return {
-            "file": self.file,
+            **{name: value for name, value in given.items() if value is not None},
             "class": self.label,
             "probability": self.probability,
             "probabilities": self.probabilities,
         }
+
+
+def named(probabilities: np.ndarray, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Probabilities (N, K) of K classes -> label, probability and probabilities of N predictions."""
+    for row in probabilities.tolist():
+        best = int(np.argmax(row))
+        yield {"label": names[best], "probability": row[best], "probabilities": dict(zip(names, row, strict=True))}
 
 
 def predict(model_file: str | Path, images: Sequence[str | Path], batch_size: int = 64) -> list[Prediction]:
@@ -53,22 +63,23 @@ def predict(model_file: str | Path, images: Sequence[str | Path], batch_size: in
         batch_size: images in memory at a time.
 
     Raises:
-        BadInput: no such model file, or it is damaged or something else; no images; files that are no images, all of
-            them named.
+        BadInput: no such model file, or it is damaged, of texts or something else; no images; files that are no
+            images, all of them named.
     """
     if isinstance(images, str | Path):
         images = [images]
     if not images:
         raise BadInput(_("one image file or more"), _("none"), _("name the files after the model"))
-    classifier = load_classifier(model_file)
+    classifier = load_classifier(model_file, "image")
     size = classifier.backbone.image_size or ANY_SIZE
     found: list[Prediction] = []
     problems: list[str] = []
     for start in range(0, len(images), batch_size):
         batch = _read(images[start : start + batch_size], size, problems)
         if not problems:
-            probabilities = classifier.predict_proba(convert(batch, classifier.backbone.channels))
-            found += _named(images[start : start + batch_size], probabilities, classifier.class_names)
+            rows = named(classifier.predict_proba(convert(batch, classifier.backbone.channels)), classifier.class_names)
+            files = images[start : start + batch_size]
+            found += [Prediction(file=str(file), **row) for file, row in zip(files, rows, strict=True)]
     if problems:
         raise BadInput(_("image files"), "; ".join(problems), _("mend or leave these out"))
     return found
@@ -83,11 +94,3 @@ def _read(files: Sequence[str | Path], size: int, problems: list[str]) -> np.nda
         except UnusableImage as error:
             problems.append(f"{file} {error}")
     return stacked
-
-
-def _named(files: Sequence[str | Path], probabilities: np.ndarray, names: Sequence[str]) -> list[Prediction]:
-    rows = []
-    for file, row in zip(files, probabilities.tolist(), strict=True):
-        best = int(np.argmax(row))
-        rows.append(Prediction(str(file), names[best], row[best], dict(zip(names, row, strict=True))))
-    return rows

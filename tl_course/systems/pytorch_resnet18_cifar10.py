@@ -14,7 +14,7 @@ from tl_course.data import Dataset
 from tl_course.history import History
 from tl_course.systems import cifar
 from tl_course.systems.demonstration import photos
-from tl_course.systems.system import Demonstration, System, Training
+from tl_course.systems.system import Demonstration, ImageSystem, Training
 
 CLASSES = ("astronaut", "brick", "cat", "cell", "coffee", "galaxies", "grass", "page", "retina", "rocket")
 
@@ -46,7 +46,7 @@ def write(root: Path) -> None:
     cifar.write(photos(CLASSES, cifar.SIDE, {"train": 40, "val": 1, "test": 20}), root)
 
 
-SYSTEM = System(
+SYSTEM = ImageSystem(
     name="pytorch-resnet18-cifar10",
     framework="pytorch",
     documents=(70,),

@@ -1,4 +1,4 @@
-"""One run of a system from the images to the files: read, build, train, measure, save, load again."""
+"""One run of a system from the data to the files: read, build, train, measure, save, load again."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from safetensors import SafetensorError
@@ -18,17 +18,30 @@ from tl_course.data import Dataset
 from tl_course.errors import BadInput, CourseError
 from tl_course.history import History
 from tl_course.i18n import _
-from tl_course.systems.building import WEIGHTS, build, library, load_classifier
+from tl_course.systems import images, texts
+from tl_course.systems.building import WEIGHTS, library, load_classifier
 from tl_course.systems.catalogue import get
 from tl_course.systems.output import check_room, output_folder, unwritable
-from tl_course.systems.source import read_source, with_channels
-from tl_course.systems.system import System, Training
+from tl_course.systems.system import (
+    ChosenWeights,
+    DataOptions,
+    ImageSystem,
+    Prepared,
+    Request,
+    System,
+    TextSystem,
+    Training,
+    given_options,
+)
 
 if TYPE_CHECKING:
     from tl_course.metrics import Report
 
 RELOADED = 32
-"""Test images on which the loaded file has to agree with the model in memory."""
+"""Test examples on which the loaded file has to agree with the model in memory."""
+
+WHAT = {"image": "IMAGE …", "text": '--input "A TEXT"'}
+"""What `tl-course predict` wants after the model."""
 
 TOLERANCE = 1e-4
 """Largest difference of a probability that counts as agreement."""
@@ -40,13 +53,13 @@ class Result:
 
     Attributes:
         system: which system ran.
-        facts: what it ran on and with, as plain values: data, backbone, weights, image_size, seed …
-        report: accuracy and more on the test images.
+        facts: what it ran on and with, as plain values: data, notes, backbone, weights, seed …
+        report: accuracy and more on the test examples.
         history: of the training, epoch by epoch.
         files: "model" (safetensors), "report" (JSON), "text", "curves" and "confusion" (PNG), by what they hold.
-        seconds: from reading the images to the last file.
-        classifier: the trained one, a `Classifier` of the system's framework.
-        dataset: the images, in their splits.
+        seconds: from reading the data to the last file.
+        classifier: the trained one, a `Classifier` or `TextClassifier` of the system's framework.
+        dataset: the examples, in their splits.
     """
 
     system: System
@@ -75,7 +88,8 @@ class Result:
         """The figures in words and a table, and how to predict with the saved model."""
         lines = [
             _("{name}: {title}").format(name=self.system.name, title=self.system.title),
-            _("{count} test images of {data}").format(count=self.report.num_examples, data=self.facts["data"]),
+            _("{count} test examples of {data}").format(count=self.report.num_examples, data=self.facts["data"]),
+            *(f"- {note}" for note in self.facts["notes"]),
             "",
             self.report.render_text(),
             "",
@@ -86,7 +100,9 @@ class Result:
                 seconds=self.seconds,
             ),
             *(f"{path}" for path in self.files.values()),
-            _("to predict: tl-course predict {model} IMAGE …").format(model=shlex.quote(str(self.files["model"]))),
+            _("to predict: tl-course predict {model} {what}").format(
+                model=shlex.quote(str(self.files["model"])), what=WHAT[self.system.kind]
+            ),
         ]
         return "\n".join(lines)
 
@@ -99,61 +115,73 @@ def run(
     seed: int = 0,
     *,
     backbone: str | None = None,
-    weights: Literal["auto", "pretrained", "none"] = "auto",
-    image_size: int | None = None,
-    per_class: int | None = None,
+    weights: ChosenWeights = "auto",
     force: bool = False,
     progress: bool = True,
     say: Callable[[str], None] = print,
+    **options: Unpack[DataOptions],
 ) -> Result:
-    """Train one of the documents' systems, measure it on test images, and save it.
+    """Train one of the documents' systems, measure it on test examples, and save it.
 
     Args:
         name: one of `names()`.
-        data: a folder in the system's layout (see `data.image_folder`; for pytorch-resnet18-cifar10 CIFAR-10's own
-            files), or the name of one of the course's image sets, or None for a small demonstration on real images.
+        data: a folder of images in the system's layout (see `data.image_folder`; for pytorch-resnet18-cifar10
+            CIFAR-10's own files) or a table of texts (see `data.read_table`); or the name of one of the course's data
+            sets; or None for a small demonstration on real data.
         out: folder for the files; None takes a new numbered one below runs/.
         epochs: at most so many in every stage of the training; None takes the system's own number.
         seed: of the head, of every random choice in training, and of the split where the data have none.
-        backbone: another network of the zoo.
-        weights: "pretrained"; "none" for random ones; "auto" for pretrained ones where they can be had, otherwise
-            random ones, which is said.
-        image_size: side that images are resized to; None takes the system's own.
-        per_class: use only so many training images of each class.
+        backbone: another network of the zoo; for texts any encoder of Hugging Face, by name or folder.
+        weights: "pretrained"; "none" for random ones; "auto" for pretrained ones where they can be had, otherwise (with
+            images) random ones, which is said.
         force: write into `out` although it holds files.
         progress: show a progress bar.
         say: takes the lines that tell how the run goes.
+        options: see `DataOptions`; which of them a system takes, its `options` tell.
 
     Raises:
-        BadInput: an unknown system or backbone, data or output folder that cannot be used, or numbers out of range.
+        BadInput: an unknown system or backbone, data or output folder that cannot be used, an option that the system
+            does not take, or numbers out of range.
         CourseError: training failed, or the saved file does not give the model back.
     """
     system = get(name)
-    _check_numbers(epochs=(epochs, 1), seed=(seed, 0), image_size=(image_size, 8), per_class=(per_class, 2))
+    given = given_options(options, system.options, name)
+    _check_numbers(epochs=(epochs, 1), seed=(seed, 0), image_size=(given.get("image_size"), 8))
+    _check_numbers(per_class=(given.get("per_class"), 2), rows=(given.get("rows"), 4))
     if weights not in WEIGHTS:
         raise BadInput(_("weights out of {names}").format(names=", ".join(WEIGHTS)), repr(weights), _("choose one"))
     started = time.monotonic()
     with output_folder(out, name, force) as folder:
-        net = backbone or system.backbone
-        size = _default_size(system, data, net) if image_size is None else image_size
-        dataset = read_source(system, data, size, seed, per_class)
-        facts = _facts(system, dataset, data is None) | {"backbone": net, "image_size": size, "seed": seed}
-        counts = ", ".join(f"{part} {count}" for part, count in facts["images"].items())
-        say(_("images: {data}; {counts}").format(data=facts["data"], counts=counts))
-        classifier, pretrained = build(system, net, dataset.class_names, weights, size, seed, say)
-        facts["weights"] = "pretrained" if pretrained else "random"
-        dataset = with_channels(dataset, classifier.backbone.channels)
-        check_room(folder, _size_in_bytes(classifier, system))
+        request = Request(data, backbone or system.backbone, weights, seed, given)
+        made = _prepare(system, request, say)
+        check_room(folder, _size_in_bytes(made.classifier, system))
         num_epochs = epochs or (system.demonstration if data is None else system).num_epochs
-        history = system.train(classifier, dataset, Training(num_epochs, pretrained, seed, progress))
-        report = library(system.framework, "fit").evaluate(classifier, dataset.test)
+        history = system.train(made.classifier, made.dataset, Training(num_epochs, made.pretrained, seed, progress))
+        report = library(system.framework, "fit").evaluate(made.classifier, made.dataset.test)
         seconds = time.monotonic() - started
-        result = Result(system, facts, report, history, _files(folder), seconds, classifier, dataset)
+        facts = {
+            "demonstration": data is None,
+            "class_names": list(made.dataset.class_names),
+            "notes": list(made.dataset.notes),
+            "backbone": request.backbone,
+            "seed": seed,
+            "weights": "pretrained" if made.pretrained else "random",
+            **made.facts,
+        }
+        result = Result(system, facts, report, history, _files(folder), seconds, made.classifier, made.dataset)
         try:
             _write(result)
         except (OSError, SafetensorError) as error:
             raise unwritable(folder, error) from error
     return result
+
+
+def _prepare(system: System, request: Request, say: Callable[[str], None]) -> Prepared:
+    if isinstance(system, ImageSystem):
+        return images.prepare(system, request, say)
+    if isinstance(system, TextSystem):
+        return texts.prepare(system, request, say)
+    raise TypeError(system)
 
 
 def _check_numbers(**given: tuple[int | None, int]) -> None:
@@ -165,21 +193,6 @@ def _check_numbers(**given: tuple[int | None, int]) -> None:
                 repr(value),
                 _("pass for example {name}={example}").format(name=name, example=max(least, 1)),
             )
-
-
-def _default_size(system: System, data: str | Path | None, backbone: str) -> int:
-    one_size_only = backbone.startswith(("vit_", "maxvit"))
-    return system.demonstration.image_size if data is None and not one_size_only else system.image_size
-
-
-def _facts(system: System, dataset: Dataset, demonstration: bool) -> dict[str, Any]:
-    """What the run is about to use, as plain values."""
-    return {
-        "data": system.demonstration.note if demonstration else dataset.source,
-        "demonstration": demonstration,
-        "class_names": list(dataset.class_names),
-        "images": {part: len(split) for part, split in dataset.splits.items()},
-    }
 
 
 def _size_in_bytes(classifier: Any, system: System) -> int:
@@ -206,7 +219,7 @@ def _write(result: Result) -> None:
     result.classifier.save(files["model"])
     _check_reloaded(result)
     plots.training_curves(result.history, title=result.system.title).savefig(files["curves"])
-    title = _("Test images: accuracy {accuracy:.3f}").format(accuracy=report.accuracy)
+    title = _("Test examples: accuracy {accuracy:.3f}").format(accuracy=report.accuracy)
     figure = plots.matrix(report.confusion, names, names, title, _("predicted class"), _("true class"), "{:.0f}")
     figure.savefig(files["confusion"])
     files["text"].write_text(result.render_text() + "\n", encoding="utf-8")
@@ -215,9 +228,9 @@ def _write(result: Result) -> None:
 
 
 def _check_reloaded(result: Result) -> None:
-    """Raises CourseError unless the model loaded from the file says of test images what the one in memory says."""
-    images, file = result.dataset.test.x[:RELOADED], result.files["model"]
-    apart = np.abs(load_classifier(file).predict_proba(images) - result.classifier.predict_proba(images)).max()
+    """Raises CourseError unless the model loaded from the file says of test examples what the one in memory says."""
+    some, file = result.dataset.test.x[:RELOADED], result.files["model"]
+    apart = np.abs(load_classifier(file).predict_proba(some) - result.classifier.predict_proba(some)).max()
     if not apart <= TOLERANCE:
         raise CourseError(
             _("{file} gives probabilities that differ by {apart:.2g} from the trained model's: do not use it").format(

@@ -11,7 +11,7 @@ from tl_course.data import Dataset, Split, few_shot, image_folder, load, names
 from tl_course.data import describe as describe_set
 from tl_course.errors import BadInput
 from tl_course.i18n import _
-from tl_course.systems.system import System
+from tl_course.systems.system import ImageSystem
 
 SIZED = ("flowers102", "oxford_pets")
 """Data sets of the course whose images are resized as they are read."""
@@ -29,7 +29,9 @@ def read_folder(path: Path, image_size: int, seed: int) -> Dataset:
     return image_folder(path, size=image_size, seed=seed, max_gib=MEMORY_SHARE * free)
 
 
-def read_source(system: System, data: str | Path | None, image_size: int, seed: int, per_class: int | None) -> Dataset:
+def read_source(
+    system: ImageSystem, data: str | Path | None, image_size: int, seed: int, per_class: int | None
+) -> Dataset:
     """The images that a run trains on.
 
     Args:

@@ -3,11 +3,42 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, TypedDict
 
+from tl_course.classifier_file import Kind
 from tl_course.data import Dataset
+from tl_course.errors import BadInput
 from tl_course.history import History
+from tl_course.i18n import _
 from tl_course.zoo.pretrained import Framework
+
+ChosenWeights = Literal["auto", "pretrained", "none"]
+
+
+class DataOptions(TypedDict, total=False):
+    """What a run may be told of its data; every kind of system takes some of these.
+
+    Attributes:
+        per_class: use only so many training examples of each class.
+        image_size: side that images are resized to; None takes the system's own.
+        text, label: the table's columns that hold texts and classes.
+        val_data, test_data: tables of their own to validate and test on.
+        split: the table's column that says train, val or test.
+        rows: use at most so many rows of every table.
+        max_tokens: texts are cut after so many tokens; None takes as many as the backbone can.
+        encoding: of the tables; None finds out.
+    """
+
+    per_class: int | None
+    image_size: int | None
+    text: str | None
+    label: str | None
+    val_data: str | Path | None
+    test_data: str | Path | None
+    split: str | None
+    rows: int | None
+    max_tokens: int | None
+    encoding: str | None
 
 
 @dataclass(frozen=True)
@@ -17,7 +48,7 @@ class Training:
     Attributes:
         num_epochs: at most so many, of every stage; the best weights on `val` are kept.
         pretrained: whether the backbone has pretrained weights; a random one needs higher rates.
-        seed: of the head, the order of the images and their augmentation.
+        seed: of the head, the order of the examples and their augmentation.
         progress: whether to show a progress bar.
     """
 
@@ -32,20 +63,21 @@ class Demonstration:
     """What a system runs on where no data is given.
 
     Attributes:
-        write: writes real images into a folder, in the layout that the system reads.
-        image_size, num_epochs: small enough for a minute on one processor core.
-        note: what the images are.
+        write: writes real examples to a path (images: a folder; texts: a table), in the layout that the system reads.
+        num_epochs: few enough for a minute on one processor core.
+        note: what the examples are.
+        image_size: small, for the same reason; 0 for texts.
     """
 
     write: Callable[[Path], None]
-    image_size: int
     num_epochs: int
     note: str
+    image_size: int = 0
 
 
 @dataclass(frozen=True)
 class System:
-    """One of the documents' systems.
+    """One of the documents' systems that train a classifier.
 
     Attributes:
         name: in kebab-case, as `tl-course run` takes it.
@@ -53,11 +85,11 @@ class System:
         documents: numbers of the code listings that this system puts right.
         title: one line.
         backbone: the default one, by its name in the zoo.
-        image_size, num_epochs: on a user's own data.
-        train: trains a Classifier of the framework on the train and val splits.
-        read: reads a folder (path, image_size, seed); the test split of what it returns is used once, at the end.
+        num_epochs: on a user's own data.
+        train: trains a classifier of the framework on the train and val splits.
         demonstration: see there.
-        num_classes: the only number of classes it takes; None for any from two.
+        kind: what it classifies: "image" or "text".
+        options: names of the `DataOptions` it takes.
     """
 
     name: str
@@ -65,9 +97,79 @@ class System:
     documents: tuple[int, ...]
     title: str
     backbone: str
-    image_size: int
     num_epochs: int
     train: Callable[[Any, Dataset, Training], History]
-    read: Callable[[Path, int, int], Dataset]
     demonstration: Demonstration
+    kind: ClassVar[Kind]
+    options: ClassVar[tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSystem(System):
+    """A system for images.
+
+    Attributes:
+        image_size: on a user's own data.
+        read: reads a folder (path, image_size, seed); the test split of what it returns is used once, at the end.
+        num_classes: the only number of classes it takes; None for any from two.
+    """
+
+    image_size: int
+    read: Callable[[Path, int, int], Dataset]
     num_classes: int | None = None
+    kind = "image"
+    options = ("per_class", "image_size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSystem(System):
+    """A system for texts in a table.
+
+    Attributes:
+        pooling: what the head gets: the "mean" of the tokens' vectors, or that of the "cls" token.
+    """
+
+    pooling: Literal["mean", "cls"] = "mean"
+    kind = "text"
+    options = ("per_class", "text", "label", "val_data", "test_data", "split", "rows", "max_tokens", "encoding")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one run was asked for: see `run`. `options` holds only what was given."""
+
+    data: str | Path | None
+    backbone: str
+    weights: ChosenWeights
+    seed: int
+    options: DataOptions
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run trains, and on what.
+
+    Attributes:
+        dataset: as the classifier takes it.
+        classifier: new, of the system's framework and kind.
+        pretrained: whether its backbone is.
+        facts: what is worth telling of both, as plain values.
+    """
+
+    dataset: Dataset
+    classifier: Any
+    pretrained: bool
+    facts: dict[str, Any]
+
+
+def given_options(options: DataOptions, allowed: tuple[str, ...], name: str) -> DataOptions:
+    """The options that are not None. Raises BadInput for one that a system does not take."""
+    given: Any = {key: value for key, value in options.items() if value is not None}
+    foreign = [key for key in given if key not in allowed]
+    if foreign:
+        raise BadInput(
+            _("options that {name} takes: {options}").format(name=name, options=", ".join(allowed) or _("none")),
+            ", ".join(foreign),
+            _("leave these away, or run a system for such data: tl-course run --list"),
+        )
+    return given
