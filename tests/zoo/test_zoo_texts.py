@@ -76,7 +76,5 @@ def test_refusals(minilm: zoo.Pretrained) -> None:
         minilm.features("not a list")
     with pytest.raises(BadInput, match="batch_size"):
         minilm.features(["a"], batch_size=0)
-    with pytest.raises(BadInput, match="transformers has no Keras models"):
-        zoo.load("minilm", "keras")
     with pytest.raises(BadInput, match="image_size only for image models"):
         zoo.load("minilm", image_size=96)

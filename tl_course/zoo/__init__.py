@@ -4,11 +4,12 @@
 >>> model = zoo.load("mobilenet_v2", framework="keras", image_size=96)
 >>> features = model.features(images)   # float32 (N, H, W, 3) in [0, 1] -> float32 (N, 1280)
 
-mobilenet_v2, fashion_resnet and minilm need no network once the course's assets are fetched.
+mobilenet_v2, fashion_resnet, minilm and tiny_vit need no network once the course's assets are fetched.
 """
 
 import os
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tl_course.errors import BadInput
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from tl_course.zoo.images_keras import KerasImageModel
     from tl_course.zoo.images_torch import TorchImageModel
     from tl_course.zoo.texts import TextModel
+    from tl_course.zoo.texts_keras import KerasTextModel
 
 __all__ = ["OFFLINE", "ImageModel", "Pretrained", "load", "names"]
 
-_OWN_SIZE = {"mobilenet_v2": 224, "fashion_resnet": 28, "resnet18": 224}
+_OWN_SIZE = {"mobilenet_v2": 224, "fashion_resnet": 28, "resnet18": 224, "tiny_vit": 48}
 
 
 def names(framework: Framework = "pytorch", offline: bool = False) -> tuple[str, ...]:
@@ -35,9 +37,8 @@ def names(framework: Framework = "pytorch", offline: bool = False) -> tuple[str,
         offline: only those whose pretrained weights need no hub.
     """
     _check_framework(framework)
-    own = [name for name in OFFLINE if framework == "pytorch" or name != "minilm"]
     if offline:
-        return tuple(own)
+        return OFFLINE
     if framework == "pytorch":
         from tl_course.zoo import torch_models
 
@@ -46,7 +47,7 @@ def names(framework: Framework = "pytorch", offline: bool = False) -> tuple[str,
         from tl_course.zoo import keras_models
 
         hub = [*keras_models.names(), "resnet18"]
-    return (*own, *sorted(set(hub) - set(own)))
+    return (*OFFLINE, *sorted(set(hub) - set(OFFLINE)))
 
 
 def load(
@@ -61,19 +62,23 @@ def load(
     """A model by name, ready to give features: a `Pretrained`.
 
     Args:
-        name: one of `names(framework)`; in PyTorch also a Hugging Face text encoder ("owner/name" or a folder).
+        name: one of `names(framework)`; also a Hugging Face text encoder: in PyTorch any ("owner/name" or a folder),
+            in Keras the folder of a BERT.
         framework: "pytorch" or "keras".
         weights: "pretrained", or None for random weights, which never need the network.
         image_size: images are resized to this height and width (bilinear with antialiasing, nothing is cropped);
-            "default" is the size the weights were trained at (mobilenet_v2: 224, fashion_resnet: 28), None leaves
-            images as they are. Smaller is faster: time grows with the square, 96 takes a fifth of 224.
+            "default" is the size the weights were trained at (mobilenet_v2: 224, fashion_resnet: 28, tiny_vit: 48 and
+            no other), None leaves images as they are. Smaller is faster: time grows with the square, 96 takes a fifth
+            of 224.
         device: PyTorch only: "cpu", "cuda", "mps" …; None takes the accelerator where there is one.
-        attention: text models only: "sdpa", or "eager" to get attention maps (output_attentions=True).
+        attention: PyTorch's text models only: "sdpa", or "eager" to get attention maps (output_attentions=True). In
+            Keras they are there for the asking.
 
     Returns:
-        A `TorchImageModel`, `KerasImageModel` or `TextModel`, all with name, framework, weights, model, feature_dim,
-        preprocess(inputs) and features(inputs, batch_size). `model` has its head, but for mobilenet_v2 (its weights
-        come without one: `classifier` is Identity) and the models of keras.applications (average-pooled, no head).
+        A `TorchImageModel`, `KerasImageModel`, `TextModel` or `KerasTextModel`, all with name, framework, weights,
+        model, feature_dim, preprocess(inputs) and features(inputs, batch_size). `model` has its head, but for
+        mobilenet_v2 (its weights come without one: `classifier` is Identity) and the models of keras.applications
+        (average-pooled, no head).
 
     Raises:
         BadInput: unknown name, framework, weights or size; pretrained weights neither cached nor reachable.
@@ -83,6 +88,12 @@ def load(
         raise BadInput(_("weights 'pretrained' or None"), repr(weights), _("None means random weights"))
     if image_size != "default":
         check_image_size(image_size, 8 if name == "fashion_resnet" else 32)
+    if name == "tiny_vit" and image_size not in ("default", _OWN_SIZE[name]):
+        raise BadInput(
+            _("image_size={size} for {name}").format(size=_OWN_SIZE[name], name=name),
+            f"image_size={image_size}",
+            _("leave it out: its position vectors are made for one size, and images are resized to it"),
+        )
     if framework == "keras" and device is not None:
         raise BadInput(
             _("device only with framework='pytorch'"), f"device={device!r}", _("leave it out: Keras chooses")
@@ -96,13 +107,11 @@ def load(
     return _load_keras(name, weights, image_size)
 
 
-def _load_text(name: str, framework: Framework, weights: Weights, device: str | None, attention: str) -> "TextModel":
-    if framework != "pytorch":
-        raise BadInput(
-            _("framework='pytorch' for the text encoder {name}").format(name=name),
-            repr(framework),
-            _("transformers has no Keras models: load it in PyTorch and pass the feature arrays on"),
-        )
+def _load_text(
+    name: str, framework: Framework, weights: Weights, device: str | None, attention: str
+) -> "TextModel | KerasTextModel":
+    if framework == "keras":
+        return _load_text_keras(name, weights)
     from tl_course.zoo import texts
 
     if name == "minilm":
@@ -110,12 +119,24 @@ def _load_text(name: str, framework: Framework, weights: Weights, device: str | 
     return texts.from_hugging_face(name, weights, device, attention)
 
 
+def _load_text_keras(name: str, weights: Weights) -> "KerasTextModel":
+    if name != "minilm" and not Path(name).is_dir():
+        raise BadInput(
+            _("framework='pytorch' for the text encoder {name}").format(name=name),
+            repr("keras"),
+            _("transformers has no Keras models; here Keras has minilm, and any BERT whose folder you give"),
+        )
+    from tl_course.zoo import texts_keras
+
+    return texts_keras.minilm(weights) if name == "minilm" else texts_keras.from_folder(name, Path(name), weights)
+
+
 def _load_torch(
     name: str, weights: Weights, image_size: int | Literal["default"] | None, device: str | None
 ) -> "TorchImageModel":
     from tl_course.zoo import torch_models
 
-    if name in ("mobilenet_v2", "fashion_resnet"):
+    if name in ("mobilenet_v2", "fashion_resnet", "tiny_vit"):
         size = _OWN_SIZE[name] if image_size == "default" else image_size
         return getattr(torch_models, name)(weights, size, device)
     if name not in torch_models.names():
