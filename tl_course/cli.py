@@ -175,7 +175,7 @@ def bench(name: str, as_json: bool) -> int:
 @cli.command()
 @click.argument("name", required=False)
 @click.option("--list", "list_all", is_flag=True, help="List the systems instead of running one.")
-@click.option("--data", metavar="PATH", help="Folder of images, or table of texts. Left away: a demonstration.")
+@click.option("--data", metavar="PATH", help="Images' folder, texts' table, or a text (attention). Or a demonstration.")
 @click.option("--out", metavar="DIR", help="Where the files go. Left away: a new folder below runs/.")
 @click.option("--force", is_flag=True, help="Write into DIR although it holds files.")
 @click.option("--epochs", type=int, metavar="N", help="At most so many in each stage of the training.")
@@ -194,7 +194,7 @@ def bench(name: str, as_json: bool) -> int:
 @click.option("--encoding", metavar="NAME", help="Of the tables; found out where left away.")
 @json_option
 def run(name: str | None, list_all: bool, as_json: bool, **options: Any) -> int:
-    """Train one of the documents' systems.
+    """Run one of the documents' systems.
 
     The system NAME on your data, or on a demonstration; --list names them.
     """
@@ -207,9 +207,10 @@ def run(name: str | None, list_all: bool, as_json: bool, **options: Any) -> int:
     if name is None:
         names = ", ".join(systems.names())
         raise BadInput(_("a system out of {names}").format(names=names), _("none"), _("name one, or pass --list"))
+    work = _show_attention if systems.get(name).kind == "attention" else systems.run
     _answer(
         as_json,
-        lambda: systems.run(name, progress=not as_json, **options),
+        lambda: work(name, progress=not as_json, **options),
         lambda result: result.to_dict(),
         lambda result: result.render_text(),
     )
@@ -312,6 +313,19 @@ def _answer(
         line = json.dumps(value(result), ensure_ascii=False, allow_nan=False)
     click.echo(line)
     return result
+
+
+def _show_attention(name: str, *, progress: bool, **options: Any) -> Any:
+    """The attention system, which trains nothing and so takes few of the options."""
+    from tl_course import systems
+
+    unused = {"seed": 0, "weights": "auto"}
+    taken = ("data", "out", "force", "backbone", "max_tokens", "encoding")
+    given = {key: value for key, value in options.items() if value not in (None, unused.get(key))}
+    if foreign := [f"--{key.replace('_', '-')}" for key in given if key not in taken]:
+        got, names = ", ".join(foreign), ", ".join(f"--{key.replace('_', '-')}" for key in taken)
+        raise BadInput(_("options of {name}: {names}").format(name=name, names=names), got, _("leave these away"))
+    return systems.show_attention(**given)
 
 
 def _predict_texts(

@@ -67,6 +67,7 @@ def test_the_listing_has_the_keys_that_others_read(capsys: pytest.CaptureFixture
         "pytorch-transfer": ("pytorch", [65]),
         "pytorch-resnet18-cifar10": ("pytorch", [70]),
         "text-transfer": ("pytorch", [62]),
+        "attention": ("pytorch", [63, 67]),
         "bert-finetune": ("pytorch", [66]),
         "text-classify": ("pytorch", [69]),
     }

@@ -1,6 +1,6 @@
 """Each of the documents' systems for texts trains on real texts and beats the majority class; its file gives it back.
 
-With eighty tweets to train on they are about 0.35 above the majority; the margin asked for is less than half of that.
+With eighty tweets to train on and seeds 0 to 2 the worst was 0.30 above the majority; the margin is half of that.
 """
 
 import csv

@@ -6,11 +6,13 @@
     systems.predict(result.files["model"], ["a.jpg", "b.png"])
     result = systems.run("text-classify", data="mine.csv", text="review", label="stars")
     systems.predict_texts(result.files["model"], ["Just what I wanted."])
+    systems.show_attention("The cat sat on the mat.")
 
 Without data a system runs on a small demonstration; `tl-course run` and `tl-course predict` do the same in a shell.
 Importing this package loads no framework.
 """
 
+from tl_course.systems.attention_run import AttentionResult, show_attention
 from tl_course.systems.building import kind_of
 from tl_course.systems.catalogue import get, listing, names
 from tl_course.systems.prediction import Prediction, predict
@@ -20,6 +22,7 @@ from tl_course.systems.system import System
 from tl_course.systems.text_prediction import predict_table, predict_texts
 
 __all__ = [
+    "AttentionResult",
     "Prediction",
     "Result",
     "System",
@@ -32,4 +35,5 @@ __all__ = [
     "predict_table",
     "predict_texts",
     "run",
+    "show_attention",
 ]

@@ -10,7 +10,7 @@ from tl_course import classifier_file
 from tl_course.classifier_file import Kind
 from tl_course.errors import BadInput
 from tl_course.i18n import _
-from tl_course.systems.system import ChosenWeights, System
+from tl_course.systems.system import ChosenWeights, TrainingSystem
 from tl_course.zoo.pretrained import Framework
 
 READY: dict[Kind, str] = {"image": "mobilenet_v2", "text": "minilm"}
@@ -30,7 +30,7 @@ def library(framework: str, module: str) -> ModuleType:
 
 
 def build(
-    system: System,
+    system: TrainingSystem,
     backbone: str,
     class_names: Sequence[str],
     weights: ChosenWeights,

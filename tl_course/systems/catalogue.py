@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tl_course.classifier_file import Kind
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.systems import (
+    attention_run,
     bert_finetune,
     keras_mobilenetv2_binary,
     keras_vgg16_classifier,
@@ -16,7 +16,7 @@ from tl_course.systems import (
     text_classify,
     text_transfer,
 )
-from tl_course.systems.system import System
+from tl_course.systems.system import System, SystemKind
 
 _SYSTEMS: dict[str, System] = {
     module.SYSTEM.name: module.SYSTEM
@@ -28,6 +28,7 @@ _SYSTEMS: dict[str, System] = {
         pytorch_transfer,
         pytorch_resnet18_cifar10,
         text_transfer,
+        attention_run,
         bert_finetune,
         text_classify,
     )
@@ -35,7 +36,7 @@ _SYSTEMS: dict[str, System] = {
 
 
 def names() -> tuple[str, ...]:
-    """The names that `run` knows, in the order of the documents' listings."""
+    """The names that `run` knows, images first, each kind in the order of the documents' listings."""
     return tuple(_SYSTEMS)
 
 
@@ -50,11 +51,11 @@ def get(name: str) -> System:
     return _SYSTEMS[name]
 
 
-def listing(kind: Kind | None = None) -> list[dict[str, Any]]:
+def listing(kind: SystemKind | None = None) -> list[dict[str, Any]]:
     """One row a system: name, framework, documents (numbers of the code listings it puts right), title, backbone, kind.
 
     Args:
-        kind: those for "image" or for "text" only.
+        kind: only those for "image", "text" or "attention".
     """
     return [
         {

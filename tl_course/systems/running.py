@@ -28,9 +28,10 @@ from tl_course.systems.system import (
     ImageSystem,
     Prepared,
     Request,
-    System,
     TextSystem,
     Training,
+    TrainingSystem,
+    check_numbers,
     given_options,
 )
 
@@ -62,7 +63,7 @@ class Result:
         dataset: the examples, in their splits.
     """
 
-    system: System
+    system: TrainingSystem
     facts: dict[str, Any]
     report: "Report"
     history: History
@@ -124,7 +125,7 @@ def run(
     """Train one of the documents' systems, measure it on test examples, and save it.
 
     Args:
-        name: one of `names()`.
+        name: one of `names("image")` or `names("text")`.
         data: a folder of images in the system's layout (see `data.image_folder`; for pytorch-resnet18-cifar10
             CIFAR-10's own files) or a table of texts (see `data.read_table`); or the name of one of the course's data
             sets; or None for a small demonstration on real data.
@@ -145,9 +146,11 @@ def run(
         CourseError: training failed, or the saved file does not give the model back.
     """
     system = get(name)
+    if not isinstance(system, TrainingSystem):
+        raise BadInput(_("a system that trains"), repr(name), _("call systems.show_attention"))
     given = given_options(options, system.options, name)
-    _check_numbers(epochs=(epochs, 1), seed=(seed, 0), image_size=(given.get("image_size"), 8))
-    _check_numbers(per_class=(given.get("per_class"), 2), rows=(given.get("rows"), 4))
+    check_numbers(epochs=(epochs, 1), seed=(seed, 0), image_size=(given.get("image_size"), 8))
+    check_numbers(per_class=(given.get("per_class"), 2), rows=(given.get("rows"), 4))
     if weights not in WEIGHTS:
         raise BadInput(_("weights out of {names}").format(names=", ".join(WEIGHTS)), repr(weights), _("choose one"))
     started = time.monotonic()
@@ -176,7 +179,7 @@ def run(
     return result
 
 
-def _prepare(system: System, request: Request, say: Callable[[str], None]) -> Prepared:
+def _prepare(system: TrainingSystem, request: Request, say: Callable[[str], None]) -> Prepared:
     if isinstance(system, ImageSystem):
         return images.prepare(system, request, say)
     if isinstance(system, TextSystem):
@@ -184,18 +187,7 @@ def _prepare(system: System, request: Request, say: Callable[[str], None]) -> Pr
     raise TypeError(system)
 
 
-def _check_numbers(**given: tuple[int | None, int]) -> None:
-    """Raises BadInput unless each number is None or an integer of at least its second value."""
-    for name, (value, least) in given.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise BadInput(
-                _("{name} as an integer of at least {least}").format(name=name, least=least),
-                repr(value),
-                _("pass for example {name}={example}").format(name=name, example=max(least, 1)),
-            )
-
-
-def _size_in_bytes(classifier: Any, system: System) -> int:
+def _size_in_bytes(classifier: Any, system: TrainingSystem) -> int:
     """What the weights take on disk."""
     if system.framework == "pytorch":
         return sum(tensor.numel() * tensor.element_size() for tensor in classifier.model.state_dict().values())

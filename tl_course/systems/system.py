@@ -12,6 +12,7 @@ from tl_course.history import History
 from tl_course.i18n import _
 from tl_course.zoo.pretrained import Framework
 
+SystemKind = Literal["image", "text", "attention"]
 ChosenWeights = Literal["auto", "pretrained", "none"]
 
 
@@ -77,7 +78,7 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class System:
-    """One of the documents' systems that train a classifier.
+    """One of the documents' systems.
 
     Attributes:
         name: in kebab-case, as `tl-course run` takes it.
@@ -85,10 +86,7 @@ class System:
         documents: numbers of the code listings that this system puts right.
         title: one line.
         backbone: the default one, by its name in the zoo.
-        num_epochs: on a user's own data.
-        train: trains a classifier of the framework on the train and val splits.
-        demonstration: see there.
-        kind: what it classifies: "image" or "text".
+        kind: what it works on: "image" or "text" for those that train a classifier, or "attention".
         options: names of the `DataOptions` it takes.
     """
 
@@ -97,15 +95,29 @@ class System:
     documents: tuple[int, ...]
     title: str
     backbone: str
-    num_epochs: int
-    train: Callable[[Any, Dataset, Training], History]
-    demonstration: Demonstration
-    kind: ClassVar[Kind]
+    kind: ClassVar[SystemKind]
     options: ClassVar[tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSystem(System):
+class TrainingSystem(System):
+    """A system that trains a classifier.
+
+    Attributes:
+        num_epochs: on a user's own data.
+        train: trains a classifier of the framework on the train and val splits.
+        demonstration: see there.
+        kind: of the classifier.
+    """
+
+    num_epochs: int
+    train: Callable[[Any, Dataset, Training], History]
+    demonstration: Demonstration
+    kind: ClassVar[Kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSystem(TrainingSystem):
     """A system for images.
 
     Attributes:
@@ -122,7 +134,7 @@ class ImageSystem(System):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSystem(System):
+class TextSystem(TrainingSystem):
     """A system for texts in a table.
 
     Attributes:
@@ -132,6 +144,14 @@ class TextSystem(System):
     pooling: Literal["mean", "cls"] = "mean"
     kind = "text"
     options = ("per_class", "text", "label", "val_data", "test_data", "split", "rows", "max_tokens", "encoding")
+
+
+@dataclass(frozen=True)
+class AttentionSystem(System):
+    """A system that shows the attention of an encoder for one text; it trains nothing."""
+
+    kind = "attention"
+    options = ("max_tokens", "encoding")
 
 
 @dataclass(frozen=True)
@@ -173,3 +193,14 @@ def given_options(options: DataOptions, allowed: tuple[str, ...], name: str) -> 
             _("leave these away, or run a system for such data: tl-course run --list"),
         )
     return given
+
+
+def check_numbers(**given: tuple[int | None, int]) -> None:
+    """Raises BadInput unless each number is None or an integer of at least its second value."""
+    for name, (value, least) in given.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise BadInput(
+                _("{name} as an integer of at least {least}").format(name=name, least=least),
+                repr(value),
+                _("pass for example {name}={example}").format(name=name, example=max(least, 1)),
+            )
