@@ -43,13 +43,13 @@ def test_the_figures_and_the_page_are_there(done: AttentionResult) -> None:
     assert "6 layers, 12 heads of minilm" in text and str(done.files["view"]) in text
 
 
-def test_a_text_file_that_is_too_long_and_repeats_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_text_file_that_is_too_long_and_repeats_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine.txt"
     file.write_bytes("Déjà vu:\nnothing here comes back again.".encode("utf-16"))
     out = tmp_path / "run"
     arguments = ["run", "attention", "--data", str(file), "--max-tokens", "8", "--out", str(out), "--json"]
     assert main(arguments) == 0
-    value = json.loads(capfd.readouterr().out)
+    value = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert len(value["tokens"]) == 8 and value["text"].startswith("Déjà vu: nothing")
     assert value["scores"]["repeated_token"] is None and "repeated_token" not in value["strongest"]
     assert value["notes"] == ["the text has 12 tokens; the first 8 are shown"]
