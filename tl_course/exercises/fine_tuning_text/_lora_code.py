@@ -20,7 +20,7 @@ class LoRALinear(nn.Module):
                 `self.B` (K, rank) at zero; both are trainable parameters.
             alpha: the update is multiplied by alpha / rank.
         """
-        super().__init__()
+        super().__init__()  # first of all: parameters register with it
         self.linear = linear.requires_grad_(False)
         self.A = nn.Parameter(torch.randn(rank, linear.in_features) / rank)
         self.B = nn.Parameter(torch.zeros(linear.out_features, rank))
@@ -88,7 +88,7 @@ class LoRALinear(keras.layers.Layer):
                 `self.B` (rank, K) at zero; both are trainable weights.
             alpha: the update is multiplied by alpha / rank.
         """
-        super().__init__()
+        super().__init__()  # first of all: parameters register with it
         self.dense = dense
         self.dense.trainable = False
         features, units = dense.kernel.shape

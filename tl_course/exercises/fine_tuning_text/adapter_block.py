@@ -23,7 +23,7 @@ class Adapter(nn.Module):
             size: of the bottleneck: `self.down` is an nn.Linear from dim to size, `self.up` one from size to dim, both
                 with bias.
         """
-        super().__init__()
+        super().__init__()  # first of all: parameters register with it
         self.down = nn.Linear(dim, size)
         self.up = nn.Linear(size, dim)
         nn.init.zeros_(self.up.weight)
@@ -94,7 +94,7 @@ class Adapter(layers.Layer):
             size: of the bottleneck: `self.down` is a Dense layer from dim to size, `self.up` one from size to dim,
                 both with bias.
         """
-        super().__init__()
+        super().__init__()  # first of all: parameters register with it
         self.down = layers.Dense(size, activation="relu")
         self.up = layers.Dense(dim, kernel_initializer="zeros")
 

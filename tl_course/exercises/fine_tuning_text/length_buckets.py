@@ -205,8 +205,8 @@ EXERCISE = Exercise(
     points=4,
     statement=_(
         "Sorting all texts by length saves padding, but training then sees the same batches in the same order in every "
-        "epoch. Write `shuffled_buckets(lengths, batch_size, pool_size, rng)`, called once per epoch: shuffle the texts, "
-        "take `pool_size` of them at a time, sort each pool by length and cut it into batches. Return the index "
+        "epoch. Write `shuffled_buckets(lengths, batch_size, pool_size, rng)`, called once per epoch: shuffle all "
+        "texts, take `pool_size` of them at a time, sort each pool by length and cut it into batches. Return the index "
         "arrays of all batches in random order. Checked: every text once, lengths within a pool, company and order "
         "that change, and that all chance comes from `rng`."
     ),
