@@ -113,7 +113,7 @@ MESSAGES = {
     "predicted": _("the scores explain the class that the model predicts, not the one that is asked about"),
     "mean": _("a token's products are averaged over its features; they should be added"),
     "first-target": _("the class of the first text is asked about in all of them"),
-    "backward": _("the gradients of the weights are filled as well, and the next training step would use them"),
+    "backward": _("the gradients of the weights are changed as well, and the next training step would use them"),
     "marks-input": _("the caller's own tensor is changed: it asks for gradients from now on"),
 }
 EDITS = {

@@ -19,6 +19,8 @@ DOCSTRING = '''    """Scaled dot-product attention (Vaswani et al., 2017).
 
 NUMPY = (
     """
+import math
+
 import numpy as np
 
 
@@ -27,7 +29,7 @@ def attend(
 ) -> tuple[np.ndarray, np.ndarray]:
 """
     + DOCSTRING
-    + """    scores = query @ np.swapaxes(key, -1, -2) / np.sqrt(query.shape[-1])  # (..., Lq, Lk)
+    + """    scores = query @ np.swapaxes(key, -1, -2) / math.sqrt(query.shape[-1])  # (..., Lq, Lk)
     allowed = True if mask is None else mask
     scores = np.where(allowed, scores, -1e9)
     shares = np.exp(scores - scores.max(axis=-1, keepdims=True)) * allowed
@@ -227,7 +229,7 @@ SPECIAL = {
 
 def mistakes(framework: str) -> dict[str, Mistake]:
     """Edits of the reference."""
-    scale = "math.sqrt(query.shape[-1])" if framework != "numpy" else "np.sqrt(query.shape[-1])"
+    scale = "math.sqrt(query.shape[-1])"
     edits = {
         "no-scale": ((" / " + scale, ""),),
         "scale-by-dim": ((scale, "query.shape[-1]"),),

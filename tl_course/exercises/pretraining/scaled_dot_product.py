@@ -19,7 +19,7 @@ def cases(rng: np.random.Generator) -> list[Case]:
     mask, blind = rng.random((2, 1, 4, 6)) < 0.6, rng.random((4, 6)) < 0.5
     mask[..., 0] = True
     blind[:, 1], blind[2], large = True, False, draw(2)
-    large["query"] *= 500
+    large["query"] *= 3000
     highest = (large["query"] @ large["key"].transpose(0, 2, 1)).argmax(axis=-1)
     large["mask"] = np.arange(6) != highest[..., None]  # the largest score is forbidden
     return [
