@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 
 
-def masked_lm_loss(model: Callable, ids: torch.Tensor, chosen: torch.Tensor, mask_id: int) -> torch.Tensor:
+def guessing_loss(model: Callable, ids: torch.Tensor, chosen: torch.Tensor, mask_id: int) -> torch.Tensor:
 """
     + DOCSTRING
     + """    logits = model(ids.masked_fill(chosen, mask_id))  # (N, L, V)
@@ -36,7 +36,7 @@ PYTORCH_SELECT = """
 import torch
 
 
-def masked_lm_loss(model, ids, chosen, mask_id):
+def guessing_loss(model, ids, chosen, mask_id):
     logits = model(torch.where(chosen, mask_id, ids))
     log_p = logits[chosen].log_softmax(dim=-1)
     right = log_p.gather(1, ids[chosen].unsqueeze(1))
@@ -47,7 +47,7 @@ import torch
 from torch import nn
 
 
-def masked_lm_loss(model, ids, chosen, mask_id):
+def guessing_loss(model, ids, chosen, mask_id):
     inputs, labels = ids.clone(), ids.clone()
     inputs[chosen] = mask_id
     labels[~chosen] = -100
@@ -65,7 +65,7 @@ import keras
 from keras import ops
 
 
-def masked_lm_loss(model: Callable, ids, chosen, mask_id: int):
+def guessing_loss(model: Callable, ids, chosen, mask_id: int):
 """
     + DOCSTRING
     + """    logits = model(ops.where(chosen, mask_id, ids))  # (N, L, V)
@@ -78,7 +78,7 @@ KERAS_SELECT = """
 import tensorflow as tf
 
 
-def masked_lm_loss(model, ids, chosen, mask_id):
+def guessing_loss(model, ids, chosen, mask_id):
     logits = model(tf.where(chosen, tf.cast(mask_id, ids.dtype), ids))
     picked = tf.boolean_mask(logits, chosen)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.boolean_mask(ids, chosen), picked)
@@ -88,7 +88,7 @@ KERAS_ONE_HOT = """
 from keras import ops
 
 
-def masked_lm_loss(model, ids, chosen, mask_id):
+def guessing_loss(model, ids, chosen, mask_id):
     keep = ops.cast(chosen, ids.dtype)
     logits = model(ids * (1 - keep) + mask_id * keep)
     log_p = ops.log_softmax(logits)

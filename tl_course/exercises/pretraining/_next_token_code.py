@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 
 
-def next_token_loss(logits: torch.Tensor, ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+def causal_lm_loss(logits: torch.Tensor, ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
 """
     + DOCSTRING
     + """    guesses, answers, counted = logits[:, :-1], ids[:, 1:], attention_mask[:, 1:].bool()
@@ -33,7 +33,7 @@ PYTORCH_IGNORE = """
 from torch import nn
 
 
-def next_token_loss(logits, ids, attention_mask):
+def causal_lm_loss(logits, ids, attention_mask):
     labels = ids.masked_fill(attention_mask == 0, -100).roll(-1, dims=1)
     labels[:, -1] = -100
     return nn.CrossEntropyLoss()(logits.flatten(0, 1), labels.flatten())
@@ -42,7 +42,7 @@ PYTORCH_LOOP = """
 import torch
 
 
-def next_token_loss(logits, ids, attention_mask):
+def causal_lm_loss(logits, ids, attention_mask):
     losses = []
     for text in range(len(ids)):
         log_p = torch.log_softmax(logits[text], dim=1)
@@ -57,7 +57,7 @@ import keras
 from keras import ops
 
 
-def next_token_loss(logits, ids, attention_mask):
+def causal_lm_loss(logits, ids, attention_mask):
 """
     + DOCSTRING
     + """    guesses, answers = logits[:, :-1], ids[:, 1:]
@@ -71,7 +71,7 @@ import keras
 from keras import ops
 
 
-def next_token_loss(logits, ids, attention_mask):
+def causal_lm_loss(logits, ids, attention_mask):
     labels = ops.where(ops.cast(attention_mask, "bool"), ids, -100)[:, 1:]
     keep = ops.cast(labels != -100, "float32")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100, reduction="sum")
@@ -81,7 +81,7 @@ KERAS_SELECT = """
 import tensorflow as tf
 
 
-def next_token_loss(logits, ids, attention_mask):
+def causal_lm_loss(logits, ids, attention_mask):
     places = tf.where(attention_mask[:, 1:] == 1)
     log_p = tf.nn.log_softmax(tf.gather_nd(logits[:, :-1], places))
     right = tf.gather_nd(ids[:, 1:], places)

@@ -122,7 +122,7 @@ EXERCISE = Exercise(
     statement=_(
         "A masked language model reaches a loss of 0.3 within minutes. Asked to fill a gap, it offers the most "
         "frequent word whatever the sentence; fine-tuned, it is no better than a model from scratch. Find the fault in "
-        "`masked_lm_loss`, fix it, and prove it: the loss is the mean over the hidden tokens, whatever their number, "
+        "`guessing_loss`, fix it, and prove it: the loss is the mean over the hidden tokens, whatever their number, "
         "and gradients come from them alone. A batch in which nothing is hidden gives 0, not NaN."
     ),
     hints=(

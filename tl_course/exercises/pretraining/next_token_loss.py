@@ -94,7 +94,7 @@ EXERCISE = Exercise(
     points=4,
     statement=_(
         "A small causal language model reaches a loss of 0.001 on text it has never seen. Asked to go on with a "
-        "sentence, it repeats the last word for ever. Its causal mask is right. Find the fault in `next_token_loss`, "
+        "sentence, it repeats the last word for ever. Its causal mask is right. Find the fault in `causal_lm_loss`, "
         "fix it, and prove it: the mean cross-entropy over all tokens that have one before them, padding left out, in "
         "batches with and without padding."
     ),
