@@ -22,7 +22,7 @@ PYTORCH = (
 import torch
 
 
-def self_attention(
+def one_head(
     hidden: torch.Tensor,
     attention_mask: torch.Tensor,
     to_query: torch.Tensor,
@@ -44,7 +44,7 @@ PYTORCH_RENORMALISED = """
 import torch
 
 
-def self_attention(hidden, attention_mask, to_query, to_key, to_value):
+def one_head(hidden, attention_mask, to_query, to_key, to_value):
     queries, keys, values = hidden @ to_query, hidden @ to_key, hidden @ to_value
     scores = torch.bmm(queries, keys.transpose(1, 2)) * keys.size(-1) ** -0.5
     weights = scores.softmax(-1) * attention_mask.unsqueeze(1)
@@ -55,7 +55,7 @@ PYTORCH_BUILT_IN = """
 import torch.nn.functional as F
 
 
-def self_attention(hidden, attention_mask, to_query, to_key, to_value):
+def one_head(hidden, attention_mask, to_query, to_key, to_value):
     allowed = attention_mask.bool()[:, None, :]
     return F.scaled_dot_product_attention(hidden @ to_query, hidden @ to_key, hidden @ to_value, attn_mask=allowed)
 """
@@ -64,7 +64,7 @@ PYTORCH_ONE_BY_ONE = """
 import torch
 
 
-def self_attention(hidden, attention_mask, to_query, to_key, to_value):
+def one_head(hidden, attention_mask, to_query, to_key, to_value):
     output = torch.zeros(*hidden.shape[:2], to_value.shape[1])
     for text, keep in enumerate(attention_mask.bool()):
         real = hidden[text, keep]
@@ -78,7 +78,7 @@ KERAS = (
 from keras import ops
 
 
-def self_attention(hidden, attention_mask, to_query, to_key, to_value):
+def one_head(hidden, attention_mask, to_query, to_key, to_value):
 """
     + DOCSTRING
     + """    queries, keys = hidden @ to_query, hidden @ to_key  # (N, L, E)
@@ -94,7 +94,7 @@ KERAS_RENORMALISED = """
 from keras import ops
 
 
-def self_attention(hidden, attention_mask, to_query, to_key, to_value):
+def one_head(hidden, attention_mask, to_query, to_key, to_value):
     queries, keys, values = (ops.matmul(hidden, weights) for weights in (to_query, to_key, to_value))
     scores = ops.matmul(queries, ops.transpose(keys, (0, 2, 1))) * keys.shape[-1] ** -0.5
     weights = ops.softmax(scores) * ops.cast(attention_mask, hidden.dtype)[:, None]
@@ -105,7 +105,7 @@ KERAS_PENALTY = """
 import tensorflow as tf
 
 
-def self_attention(hidden, attention_mask, to_query, to_key, to_value):
+def one_head(hidden, attention_mask, to_query, to_key, to_value):
     scores = tf.matmul(hidden @ to_query, hidden @ to_key, transpose_b=True) / to_key.shape[1] ** 0.5
     scores += (tf.cast(attention_mask[:, tf.newaxis], tf.float32) - 1) * 1e9
     return tf.nn.softmax(scores) @ (hidden @ to_value)

@@ -98,7 +98,7 @@ EXERCISE = Exercise(
     statement=_(
         "A sentiment service gives the same review another score whenever a longer one shares its batch, and the "
         "shorter the review, the bigger the change. The mask that arrives is right. Find the fault in "
-        "`self_attention`, fix it, and prove it: a token's vector is the same alone, in any batch, and whatever "
+        "`one_head`, fix it, and prove it: a token's vector is the same alone, in any batch, and whatever "
         "numbers stand in the padding. What comes out at padding positions does not matter."
     ),
     hints=(
