@@ -43,6 +43,7 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
         close("value", batch, right, _("the probabilities"), atol=1e-4),
         holds("company", gap < 1e-4, text.format(gap=gap)),
         holds("padding", same, _("other ids in the padding changed the probabilities")),
+        holds("padding", observed["kept"], _("your function changed the batch it was given")),
     ]
 
 
@@ -50,13 +51,18 @@ def _observe(candidate, inputs, convert) -> dict[str, Plain]:
     """A batch, its texts one by one without padding, and the batch with other ids in its padding."""
     ids, mask = inputs["ids"], inputs["mask"]
 
-    def predict(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        batch = {"input_ids": ids, "token_type_ids": np.zeros_like(ids), "attention_mask": mask}
-        return as_array(candidate({name: convert(array) for name, array in batch.items()}))
+    kept = []
 
-    alone = [predict(text[kept == 1][None], kept[kept == 1][None]) for text, kept in zip(ids, mask, strict=True)]
+    def predict(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        arrays = {"input_ids": ids, "token_type_ids": np.zeros_like(ids), "attention_mask": mask}
+        batch = {name: convert(array) for name, array in arrays.items()}
+        result = as_array(candidate(batch))
+        kept.append(all(np.array_equal(as_array(batch[name]), arrays[name]) for name in arrays))
+        return result
+
+    alone = [predict(text[row == 1][None], row[row == 1][None]) for text, row in zip(ids, mask, strict=True)]
     other = predict(np.where(mask == 1, ids, PAD + 2), mask)
-    return {"batch": predict(ids, mask), "alone": np.concatenate(alone), "padded": other}
+    return {"batch": predict(ids, mask), "alone": np.concatenate(alone), "padded": other, "kept": all(kept)}
 
 
 def probe_pytorch(candidate, inputs):

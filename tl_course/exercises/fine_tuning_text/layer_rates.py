@@ -3,170 +3,20 @@
 import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Plain, Variant
 from tl_course.exercises.engine.plain import NotPlain, as_array
+from tl_course.exercises.fine_tuning_text import _layer_rates_code as code
 from tl_course.i18n import _
-
-PYTORCH = '''
-from torch import nn
-
-
-def layer_rates(model: nn.Module, lr: float, decay: float) -> list[dict]:
-    """Parameter groups with layer-wise decay of the learning rate.
-
-    Args:
-        model: has `embeddings`, `layers` (an nn.ModuleList, from the input upwards) and `head`.
-        lr: the head's learning rate.
-        decay: how much lower each part's rate is than that of the part above it, between 0 and 1.
-
-    Returns:
-        Groups with `params` and `lr` for an optimiser; each trainable parameter in exactly one, frozen ones in none.
-    """
-    parts = [model.embeddings, *model.layers, model.head]
-    groups = []
-    for distance, part in enumerate(reversed(parts)):
-        trained = [parameter for parameter in part.parameters() if parameter.requires_grad]
-        groups.append({"params": trained, "lr": lr * decay**distance})
-    return [group for group in groups if group["params"]]
-'''
-
-PYTORCH_NAMES = """
-def layer_rates(model, lr, decay):
-    top = len(model.layers) + 1
-    groups = []
-    for name, parameter in model.named_parameters():
-        words = name.split(".")
-        level = {"embeddings": 0, "head": top}.get(words[0])
-        if level is None:
-            level = 1 + int(words[1])
-        if parameter.requires_grad:
-            groups.append({"params": [parameter], "lr": lr * decay ** (top - level)})
-    return groups
-"""
-
-PYTORCH_MULTIPLY = """
-def layer_rates(model, lr, decay):
-    groups = []
-    rate = lr
-    for module in [model.head] + list(model.layers)[::-1] + [model.embeddings]:
-        groups.extend(dict(params=parameter, lr=rate) for parameter in module.parameters() if parameter.requires_grad)
-        rate *= decay
-    return groups
-"""
-
-KERAS = '''
-import keras
-
-
-def layer_rates(model: keras.Model, lr: float, decay: float) -> dict[str, float]:
-    """Learning rates of a model's variables, with layer-wise decay.
-
-    Args:
-        model: its `layers` are, from the input upwards, the embeddings, the layers of the encoder and the head.
-        lr: the head's learning rate.
-        decay: how much lower each part's rate is than that of the part above it, between 0 and 1.
-
-    Returns:
-        The rate of each trainable variable, by the variable's `path`; frozen ones do not occur.
-    """
-    rates = {}
-    for distance, part in enumerate(reversed(model.layers)):
-        for variable in part.trainable_variables:
-            rates[variable.path] = lr * decay**distance
-    return rates
-'''
-
-KERAS_MULTIPLY = """
-def layer_rates(model, lr, decay):
-    rates, rate = {}, lr
-    for layer in model.layers[::-1]:
-        rates.update(dict.fromkeys([weight.path for weight in layer.trainable_weights], rate))
-        rate = rate * decay
-    return rates
-"""
-
-KERAS_POWERS = """
-import numpy as np
-
-
-def layer_rates(model, lr, decay):
-    powers = np.arange(len(model.layers))[::-1]
-    pairs = [(layer, float(lr * decay**power)) for layer, power in zip(model.layers, powers)]
-    return {v.path: rate for layer, rate in pairs for v in layer.variables if v.trainable}
-"""
-
-MESSAGES = {
-    "upside-down": _("the highest rate goes to the embeddings: the most general part would move most"),
-    "linear": _("the rate falls by the same amount from part to part; it should fall by the same factor"),
-    "head-decayed": _("the head's rate is lowered too, so everything is one step too slow"),
-    "name-prefix": _("layer 1 is found by how a name begins, and so do the names of layers 10 and 11"),
-    "embeddings-forgotten": _("the embeddings are in no group: they would stay as they are"),
-    "embeddings-as-first": _("the embeddings get the rate of the first layer, though they lie below it"),
-    "one-rate": _("all layers of the encoder have the same rate"),
-    "frozen-too": _("frozen parameters are given a rate; an optimiser with weight decay or momentum may move them"),
-    "counts-frozen-out": _("a frozen layer is skipped in counting, so that the parts below it get too high a rate"),
-}
-TORCH_PARTS, TORCH_RATE = "[model.embeddings, *model.layers, model.head]", "lr * decay**distance"
-TORCH_PREFIX = """
-def layer_rates(model, lr, decay):
-    groups, seen = [], set()
-    prefixes = ["embeddings"] + [f"layers.{i}" for i in range(len(model.layers))] + ["head"]
-    for place, prefix in enumerate(prefixes):
-        found = [p for n, p in model.named_parameters() if n.startswith(prefix) and p.requires_grad and n not in seen]
-        seen.update(n for n, p in model.named_parameters() if n.startswith(prefix))
-        if found:
-            groups.append({"params": found, "lr": lr * decay ** (len(prefixes) - 1 - place)})
-    return groups
-"""
-KERAS_PREFIX = """
-def layer_rates(model, lr, decay):
-    rates = {}
-    names = [layer.name for layer in model.layers]
-    for variable in model.trainable_variables:
-        place = next(i for i, name in enumerate(names) if variable.path.startswith(name))
-        rates[variable.path] = lr * decay ** (len(names) - 1 - place)
-    return rates
-"""
-TORCH_EDITS = {
-    "upside-down": (("reversed(parts)", "parts"),),
-    "linear": ((TORCH_RATE, "lr * (1 - (1 - decay) * distance)"),),
-    "head-decayed": ((TORCH_RATE, "lr * decay ** (distance + 1)"),),
-    "embeddings-forgotten": ((TORCH_PARTS, "[*model.layers, model.head]"),),
-    "embeddings-as-first": ((TORCH_RATE, "lr * decay ** min(distance, len(parts) - 2)"),),
-    "one-rate": ((TORCH_RATE, "lr * (decay if distance else 1)"),),
-    "frozen-too": ((" if parameter.requires_grad]", "]"),),
-    "counts-frozen-out": (
-        (
-            "    groups = []\n",
-            "    parts = [p for p in parts if any(q.requires_grad for q in p.parameters())]\n    groups = []\n",
-        ),
-    ),
-}
-KERAS_EDITS = {
-    "upside-down": (("reversed(model.layers)", "model.layers"),),
-    "linear": ((TORCH_RATE, "lr * (1 - (1 - decay) * distance)"),),
-    "head-decayed": ((TORCH_RATE, "lr * decay ** (distance + 1)"),),
-    "embeddings-forgotten": (("reversed(model.layers)", "reversed(model.layers[1:])"),),
-    "embeddings-as-first": ((TORCH_RATE, "lr * decay ** min(distance, len(model.layers) - 2)"),),
-    "one-rate": ((TORCH_RATE, "lr * (decay if distance else 1)"),),
-    "frozen-too": (("part.trainable_variables", "part.variables"),),
-    "counts-frozen-out": (("reversed(model.layers)", "reversed([x for x in model.layers if x.trainable_variables])"),),
-}
-LAYERS = 12
-
-
-def mistakes(edits: dict[str, tuple[tuple[str, str], ...]], prefix: str) -> dict[str, Mistake]:
-    """Edits of the reference, and the one that goes by how names begin."""
-    found = {name: Mistake(MESSAGES[name], given) for name, given in edits.items()}
-    return {**found, "name-prefix": Mistake(MESSAGES["name-prefix"], source=prefix)}
 
 
 def cases(rng: np.random.Generator) -> list[Case]:
-    """Twelve layers, all of them trainable; and some of them frozen."""
+    """More than ten layers, all of them trainable; and fewer, some of them frozen."""
     inputs = {"lr": float(rng.uniform(1e-3, 3e-3)), "decay": float(rng.uniform(0.8, 0.9))}
     return [
-        Case("all trainable", {**inputs, "frozen": []}, ("once", "rates", "bottom")),
-        Case("some frozen", {**inputs, "frozen": [int(rng.integers(0, 3)), int(rng.integers(5, 9))]}, ("frozen",)),
+        Case(
+            "all trainable", {**inputs, "layers": int(rng.integers(11, 14)), "frozen": []}, ("once", "rates", "bottom")
+        ),
+        Case("some frozen", {**inputs, "layers": 6, "frozen": [int(rng.integers(0, 3)), 5]}, ("frozen",)),
     ]
 
 
@@ -174,8 +24,9 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     """Compare the rate of each part's parameters with lr times a power of decay."""
     inputs = case.inputs
     counts, rates = np.asarray(observed["counts"]), np.asarray(observed["rates"])  # (parts, parameters of a part)
-    right = inputs["lr"] * np.exp(np.log(inputs["decay"]) * (LAYERS + 1 - np.arange(LAYERS + 2)))
-    wanted = np.array([place not in inputs["frozen"] for place in range(LAYERS + 2)])[:, None] * np.ones_like(counts)
+    parts = np.arange(inputs["layers"] + 2)
+    right = inputs["lr"] * np.exp(np.log(inputs["decay"]) * (len(parts) - 1 - parts))
+    wanted = ~np.isin(parts, inputs["frozen"])[:, None] * np.ones_like(counts)
     text = _("{missing} trainable parameters are missing, {double} occur twice, {frozen} frozen ones have a rate")
     text = text.format(
         missing=int((counts < wanted).sum()),
@@ -200,7 +51,7 @@ def probe_pytorch(candidate, inputs):
 
     model = nn.Module()
     model.embeddings = nn.Linear(2, 3)
-    model.layers = nn.ModuleList(nn.Linear(3, 3) for _place in range(LAYERS))
+    model.layers = nn.ModuleList(nn.Linear(3, 3) for _place in range(inputs["layers"]))
     model.head = nn.Linear(3, 2)
     parts = [model.embeddings, *model.layers, model.head]
     for place in inputs["frozen"]:
@@ -219,7 +70,7 @@ def probe_keras(candidate, inputs):
     import keras
     from keras import layers
 
-    names = ["embeddings", *(f"layer_{place}" for place in range(LAYERS)), "head"]
+    names = ["embeddings", *(f"layer_{place}" for place in range(inputs["layers"])), "head"]
     model = keras.Sequential([keras.Input((2,)), *(layers.Dense(3, name=name) for name in names)])
     for place in inputs["frozen"]:
         model.layers[place].trainable = False
@@ -286,16 +137,16 @@ EXERCISE = Exercise(
     judge=judge,
     variants={
         "pytorch": Variant(
-            reference=PYTORCH,
+            reference=code.PYTORCH,
             probe=probe_pytorch,
-            alternatives={"names": PYTORCH_NAMES, "multiplying": PYTORCH_MULTIPLY},
-            mistakes=mistakes(TORCH_EDITS, TORCH_PREFIX),
+            alternatives={"names": code.PYTORCH_NAMES, "multiplying": code.PYTORCH_MULTIPLY},
+            mistakes=code.mistakes("pytorch"),
         ),
         "keras": Variant(
-            reference=KERAS,
+            reference=code.KERAS,
             probe=probe_keras,
-            alternatives={"multiplying": KERAS_MULTIPLY, "powers": KERAS_POWERS},
-            mistakes=mistakes(KERAS_EDITS, KERAS_PREFIX),
+            alternatives={"multiplying": code.KERAS_MULTIPLY, "powers": code.KERAS_POWERS},
+            mistakes=code.mistakes("keras"),
         ),
     },
 )

@@ -74,6 +74,7 @@ ORDER, SORT, LAST = (
 )
 MESSAGES = {
     "short-to-long": _("batches come from short to long within each pool: training sees lengths in a fixed order"),
+    "fixed-order": _("the texts are drawn anew, but the short batches always stand at the same places of the epoch"),
     "never-sorted": _("the texts are shuffled and not sorted, so short ones are padded to the length of long ones"),
     "one-sorted-list": _("the same texts meet in the same batch in every epoch; only the order of batches changes"),
     "own-seed": _("the random numbers do not come from the rng given: every epoch is like the first"),
@@ -85,6 +86,7 @@ MESSAGES = {
 }
 EDITS = {
     "short-to-long": (LAST, "batches"),
+    "fixed-order": (LAST, LAST.replace("rng", "np.random.default_rng(0)")),
     "never-sorted": (SORT, ""),
     "one-sorted-list": (ORDER, "np.argsort(lengths)"),
     "own-seed": ("    order = ", "    rng = np.random.default_rng(0)\n    order = "),
@@ -167,15 +169,16 @@ def _padding_text(epochs: list[list[np.ndarray]], inputs: dict[str, Plain]) -> s
 
 
 def _chance(epochs: list[list[np.ndarray]], lengths: np.ndarray) -> list[Finding]:
-    """Other company in other epochs, and no order of lengths from batch to batch."""
+    """Other company in other epochs, and no order of lengths that returns."""
     groups = [{frozenset(batch.tolist()) for batch in epoch} for epoch in epochs]
     stable = set.intersection(*groups)
     message = _("{count} of {all} batches hold the same texts in every epoch")
     together = holds("chance", not stable, message.format(count=len(stable), all=len(epochs[0])))
-    steps = np.concatenate([np.sign(np.diff([lengths[batch].mean() for batch in epoch])) for epoch in epochs])
-    share = float(max((steps > 0).mean(), (steps < 0).mean()))
-    ordered = _("from one batch to the next, texts get longer (or shorter) in {share:.0%} of steps, in all epochs")
-    return [together, holds("chance", share < 0.72, ordered.format(share=share))]
+    means = np.array([[lengths[batch].mean() for batch in epoch] for epoch in epochs])  # (epochs, batches)
+    others = ~np.eye(len(epochs), dtype=bool)
+    alike = float(np.corrcoef(means)[others].mean())
+    ordered = _("batches come in nearly the same order of lengths in every epoch (correlation {alike:.2f})")
+    return [together, holds("chance", alike < 0.45, ordered.format(alike=alike))]
 
 
 def _same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:

@@ -38,7 +38,7 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
         return [close("output", observed["output"], base + inputs["x"] @ low, _("the output"), rtol=1e-3, atol=1e-3)]
     features, units, rank = *inputs["kernel"].shape, inputs["rank"]
     first, second = np.asarray(observed["A"]), np.asarray(observed["B"])
-    shapes = _("A and B were expected as {first} and {second} (features first), yours are {seen} and {other}")
+    shapes = _("written with features first, A and B have shapes {first} and {second}; yours have {seen} and {other}")
     shapes = shapes.format(first=(features, rank), second=(rank, units), seen=first.shape, other=second.shape)
     ratio = float(first.std() * rank)
     spread = _("the standard deviation of A at the start is {ratio:.2g} times what it should be")
