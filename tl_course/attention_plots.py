@@ -53,8 +53,8 @@ def all_heads(maps: AttentionMaps, index: int = 0) -> "Figure":
         shown = np.ma.array(np.nan_to_num(mosaic), mask=np.isnan(mosaic))
         image = axes.imshow(shown, cmap=COLOURS, norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
         middle = (length - 1) / 2
-        axes.set_xticks(np.arange(heads) * (length + gap) + middle, range(heads))
-        axes.set_yticks(np.arange(layers) * (length + gap) + middle, range(layers))
+        axes.set_xticks(np.arange(heads) * (length + gap) + middle, [str(number) for number in range(heads)])
+        axes.set_yticks(np.arange(layers) * (length + gap) + middle, [str(number) for number in range(layers)])
         axes.tick_params(length=0)
         axes.set_xlabel(_("head"))
         axes.set_ylabel(_("layer"))
@@ -72,7 +72,9 @@ def lines(maps: AttentionMaps, layer: int, head: int, index: int = 0, query: int
         for row in queries:
             for column in np.flatnonzero(weights[row] >= THINNEST):
                 strength = float(weights[row, column])
-                axes.plot([0, 1], [row, column], color=OKABE_ITO[0], alpha=strength, linewidth=0.5 + 2.5 * strength)
+                axes.plot(
+                    [0, 1], [row, int(column)], color=OKABE_ITO[0], alpha=strength, linewidth=0.5 + 2.5 * strength
+                )
         for position, token in enumerate(tokens):
             weight = "bold" if position in queries and query is not None else "normal"
             axes.text(-0.03, position, token, ha="right", va="center", weight=weight)

@@ -3,7 +3,7 @@
 Maps: what each token takes from each other token. Gradient × input and leave-one-out: what the answer depends on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,13 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from tl_course.attention import AttentionMaps
+from tl_course.attention_inputs import check_tokenizer, covered_copies, image_maps, text_maps
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.pytorch.features import evaluation_mode
 from tl_course.pytorch.text_classifier import TextNetwork
-
-BOUNDARIES = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
-"""The special tokens that are no content. [UNK] and [MASK] stand for content, so they are not among them."""
 
 
 def attention_maps(model: Any, inputs: Any, *, tokenizer: Any = None) -> AttentionMaps:
@@ -105,26 +103,13 @@ def occlusion(model: Any, images: np.ndarray, patch_size: int, *, target: int | 
     Returns:
         float32 (N, H / patch_size, W / patch_size).
     """
-    height, width = images.shape[1:3]
-    if height % patch_size or width % patch_size:
-        raise BadInput(
-            _("a patch size that divides {height} and {width}").format(height=height, width=width),
-            str(patch_size),
-            _("take the model's own patch_size"),
-        )
-    rows, columns = height // patch_size, width // patch_size
-    out = np.empty((len(images), rows, columns), np.float32)
-    for number, image in enumerate(images):
-        covered = np.repeat(image[None], rows * columns + 1, axis=0)  # the last one stays whole
-        for patch in range(rows * columns):
-            top, left = (patch_size * at for at in divmod(patch, columns))
-            covered[patch, top : top + patch_size, left : left + patch_size] = image.mean(axis=(0, 1))
+    falls = []
+    for image in images:
+        covered, grid = covered_copies(image, patch_size)
         module, batch, _tokenizer = _prepared(model, covered, None, logits=True)
         with evaluation_mode(module), torch.no_grad():
-            logits = _logits(module, batch)
-            answer = _log_odds(logits, int(logits[-1].argmax()) if target is None else target)
-        out[number] = (answer[-1] - answer[:-1]).cpu().numpy().reshape(rows, columns)
-    return out
+            falls.append(_falls(_logits(module, batch), target).reshape(grid))
+    return np.stack(falls)
 
 
 def _prepared(model: Any, inputs: Any, tokenizer: Any, logits: bool = False) -> tuple[nn.Module, Any, Any]:
@@ -150,27 +135,9 @@ def _prepared(model: Any, inputs: Any, tokenizer: Any, logits: bool = False) -> 
 
 
 def _text_maps(module: nn.Module, batch: Mapping[str, Tensor], tokenizer: Any) -> AttentionMaps:
-    if tokenizer is None:
-        raise BadInput(
-            _("a tokenizer with a bare module"),
-            "tokenizer=None",
-            _("pass tokenizer=, which knows the special tokens"),
-        )
+    check_tokenizer(tokenizer)
     maps = module(**batch, output_attentions=True).attentions
-    if not maps or maps[0] is None:
-        raise BadInput(
-            _("a model that computes its attention maps"),
-            _("one that returns none: fused attention (sdpa, flash) never holds them"),
-            _("load it with attention='eager', or call set_attn_implementation('eager') on the transformers model"),
-        )
-    ids, mask = batch["input_ids"].cpu().numpy(), _mask(batch).cpu().numpy()
-    boundaries = [getattr(tokenizer, name, None) for name in BOUNDARIES]
-    return AttentionMaps(
-        tokens=tuple(tuple(tokenizer.convert_ids_to_tokens(row.tolist())) for row in ids),
-        weights=torch.stack(tuple(maps)).float().cpu().numpy(),
-        mask=mask,
-        special=np.isin(ids, [number for number in boundaries if number is not None]),
-    )
+    return text_maps(_arrays(maps), batch["input_ids"].cpu().numpy(), _mask(batch).cpu().numpy(), tokenizer)
 
 
 def _image_maps(module: nn.Module, images: Tensor) -> AttentionMaps:
@@ -180,20 +147,12 @@ def _image_maps(module: nn.Module, images: Tensor) -> AttentionMaps:
     else:
         with _maps_of_modules(module) as maps:
             module(images)
-    side = getattr(module, "patch_size", None)
-    if not maps or side is None:
-        raise BadInput(
-            _("a vision transformer with patch_size and attention layers (nn.MultiheadAttention)"),
-            type(module).__name__,
-            _("networks of convolutions have no attention maps"),
-        )
-    weights = torch.stack(tuple(maps)).float().cpu().numpy()
-    grid = images.shape[-2] // side, images.shape[-1] // side
-    extra = weights.shape[-1] - grid[0] * grid[1]  # class tokens, first in the sequence
-    names = ("[CLS]",) * extra + tuple(f"{row},{column}" for row in range(grid[0]) for column in range(grid[1]))
-    shape = (len(images), len(names))
-    special = np.broadcast_to(np.arange(shape[1]) < extra, shape)
-    return AttentionMaps((names,) * shape[0], weights, np.ones(shape, bool), special, grid)
+    height, width = images.shape[-2:]
+    return image_maps(_arrays(maps), (height, width), getattr(module, "patch_size", None))
+
+
+def _arrays(maps: Sequence[Tensor] | None) -> list[np.ndarray]:
+    return [each.float().cpu().numpy() for each in maps or () if each is not None]
 
 
 @contextmanager
@@ -243,7 +202,11 @@ def _left_out(
         many["input_ids"][each, each] = replace_with
     starts = range(0, length + 1, batch_size)
     pieces = [_logits(module, {key: value[s : s + batch_size] for key, value in many.items()}) for s in starts]
-    logits = torch.cat(pieces)
+    return _falls(torch.cat(pieces), target)
+
+
+def _falls(logits: Tensor, target: int | None) -> np.ndarray:
+    """Logits (n + 1, K), the last row of the whole input -> how far the log-odds fall in the others, (n,)."""
     answer = _log_odds(logits, int(logits[-1].argmax()) if target is None else target)
     return (answer[-1] - answer[:-1]).cpu().numpy()
 
