@@ -108,9 +108,9 @@ def test_multi_head_attention_is_torchs(masked: bool, maps: bool) -> None:
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_block_is_torchs(norm: str) -> None:
-    ours = randomise(EncoderBlock(DIM, HEADS, 20, dropout=0.0, norm=norm, eps=1e-5))
+    ours = randomise(EncoderBlock(DIM, HEADS, 20, dropout=0.0, norm=norm, eps=1e-3))
     theirs = nn.TransformerEncoderLayer(
-        DIM, HEADS, 20, dropout=0.0, activation="gelu", batch_first=True, norm_first=norm == "pre"
+        DIM, HEADS, 20, dropout=0.0, activation="gelu", layer_norm_eps=1e-3, batch_first=True, norm_first=norm == "pre"
     ).eval()
     copy_attention(ours.attention, theirs.self_attn)
     pairs = (
@@ -160,6 +160,36 @@ def test_causal_encoder_does_not_see_what_follows() -> None:
     longer = torch.cat([ids, torch.tensor([[7, 8]])], dim=1)
     close(encoder(longer, causal=True).last_hidden_state[:, :6], encoder(ids, causal=True).last_hidden_state)
     assert not torch.allclose(encoder(longer).last_hidden_state[:, :6], encoder(ids).last_hidden_state)
+
+
+def test_causal_and_padding_masks_work_together() -> None:
+    """Padding on the left, as for text that is to be continued, where causality alone would let tokens see it."""
+    encoder = Encoder(dataclasses.replace(TINY, norm="pre")).eval()
+    ids, mask = torch.tensor([[29, 28, 2, 3, 4]]), torch.tensor([[0, 0, 1, 1, 1]])
+    hidden = encoder(ids, mask, causal=True).last_hidden_state
+    other_padding, other_end = torch.tensor([[7, 8, 2, 3, 4]]), torch.tensor([[29, 28, 2, 3, 9]])
+    close(encoder(other_padding, mask, causal=True).last_hidden_state[:, 2:], hidden[:, 2:])
+    close(encoder(other_end, mask, causal=True).last_hidden_state[:, :4], hidden[:, :4])
+
+
+def test_embeddings_are_a_sum() -> None:
+    learned = Encoder(dataclasses.replace(TINY, norm="pre")).eval().embeddings
+    ids, segments = torch.tensor([[5, 6, 7]]), torch.tensor([[0, 1, 1]])
+    assert learned.segments is not None and learned.positions is not None
+    expected = learned.tokens.weight[5:8] + learned.positions.weight[:3] + learned.segments.weight[[0, 1, 1]]
+    close(learned(ids, segments)[0], expected)
+    fixed = Encoder(dataclasses.replace(TINY, norm="pre", positions="sinusoidal", num_segments=0)).eval().embeddings
+    table = torch.from_numpy(sinusoidal_positions(3, DIM))
+    close(fixed(ids)[0], fixed.tokens.weight[5:8] * DIM**0.5 + table)
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_attention_dropout(maps: bool) -> None:
+    attention, x = MultiHeadAttention(DIM, HEADS, dropout=0.5), vectors(2, 5, DIM)
+    one, two = (attention(x, output_attentions=maps)[0] for _ in range(2))
+    assert not torch.equal(one, two)
+    attention.eval()
+    assert torch.equal(attention(x, output_attentions=maps)[0], attention(x, output_attentions=maps)[0])
 
 
 def test_dropout_is_on_in_training_only_and_maps_keep_rows_that_sum_to_one() -> None:
