@@ -1,4 +1,4 @@
-"""Image models in Keras: mobilenet_v2, fashion_resnet and resnet18 as in PyTorch, the rest from keras.applications."""
+"""Image models in Keras: those of the course and resnet18 as in PyTorch, the rest from keras.applications."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -79,6 +79,26 @@ def fashion_resnet(weights: Weights, image_size: int | None) -> KerasImageModel:
         image_size=image_size,
         channels=1,
         min_size=8,
+    )
+
+
+def tiny_vit(weights: Weights, image_size: int | None) -> KerasImageModel:
+    """The course's own Vision Transformer, with its head for the ten digits of cluttered_digits."""
+    from tl_course.zoo import tiny_vit_keras
+    from tl_course.zoo.tiny_vit_sizes import MEAN, STD
+
+    model = tiny_vit_keras.TinyViT()
+    if weights is not None:
+        tiny_vit_keras.port(model, _asset_state("tiny_vit"))
+    return KerasImageModel(
+        "tiny_vit",
+        weights,
+        model,
+        model.sizes.dim,
+        scale=standardise(MEAN, STD),
+        image_size=image_size,
+        channels=1,
+        feature_layer=tiny_vit_keras.FEATURES,
     )
 
 

@@ -1,4 +1,4 @@
-"""Image models in PyTorch: mobilenet_v2 and fashion_resnet from the course's assets, the rest from torchvision."""
+"""Image models in PyTorch: those of the course from its assets, the rest from torchvision."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -60,6 +60,19 @@ def fashion_resnet(weights: Weights, image_size: int | None, device: str | None)
         image_size=image_size,
         min_size=8,
         device=device,
+    )
+
+
+def tiny_vit(weights: Weights, image_size: int | None, device: str | None) -> TorchImageModel:
+    """The course's own Vision Transformer, with its head for the ten digits of cluttered_digits."""
+    from tl_course.zoo.tiny_vit_sizes import MEAN, STD
+    from tl_course.zoo.tiny_vit_torch import TinyViT
+
+    model = TinyViT()
+    if weights is not None:
+        model.load_state_dict(_asset_state("tiny_vit"))
+    return TorchImageModel(
+        "tiny_vit", weights, model, model.sizes.dim, mean=MEAN, std=STD, image_size=image_size, device=device
     )
 
 
