@@ -2,7 +2,7 @@
 
 Full fine-tuning, layer-wise rates, LoRA of rank 2 and 8 on query and value, adapters of 32, and a linear probe, five
 draws, tested on 400 texts. The full runs are those of `text_fine_tuning.py` (same draws, epochs and test texts), which
-has to be run first. LoRA's and the adapters' rates were chosen on validation texts, with a draw that is not used again.
+has to be run first. LoRA's rate, which the adapters share, was chosen on validation texts with a draw not used again.
 
 Memory is what one step of 16 texts leaves behind: gradients and AdamW's two averages, added up over the tensors that
 are there, beside 3 x 4 bytes a trainable parameter; and the activations, the tensors that the forward pass keeps for
@@ -109,11 +109,12 @@ def main() -> None:
         return network
 
     rates = {"full fine-tuning": FULL_LR, "layer-wise rates": HEAD_LR}
-    for name in ("LoRA, rank 8", "adapters"):
-        scores = [tt.balanced_accuracy(tt.predict(adapted(name, CHOOSING_DRAW, lr), val_tokens), val.y) for lr in RATES]
-        rates[name] = RATES[int(np.argmax(scores))]
-        print(f"{name}: {dict(zip(RATES, np.round(scores, 3), strict=True))}", flush=True)
-    rates["LoRA, rank 2"] = rates["LoRA, rank 8"]
+    scores = [
+        tt.balanced_accuracy(tt.predict(adapted("LoRA, rank 8", CHOOSING_DRAW, lr), val_tokens), val.y) for lr in RATES
+    ]
+    rates["LoRA, rank 8"] = RATES[int(np.argmax(scores))]
+    print(f"LoRA: {dict(zip(RATES, np.round(scores, 3), strict=True))}", flush=True)
+    rates["LoRA, rank 2"] = rates["adapters"] = rates["LoRA, rank 8"]
     found = {"full fine-tuning": np.array(full["results"]["balanced_accuracy"]["fine-tuned"])[:, COLUMN]}
     for name in CHANGES:
         found[name] = np.array(
@@ -137,7 +138,7 @@ def main() -> None:
         "labels": LABELS,
         "num_epochs": NUM_EPOCHS,
         "rates": rates,
-        "rates_tried_for_lora_and_adapters": RATES,
+        "rates_tried_for_lora": RATES,
         "layer_wise": {"head": HEAD_LR, "last_layer": FULL_LR, "layer_decay": LAYER_DECAY},
         "batch_size": tt.BATCH_SIZE,
         "tokens_of_the_measured_batch": list(batch["input_ids"].shape),

@@ -17,7 +17,7 @@ from tl_course import data
 RATES = (1e-4, 3e-4, 1e-3)
 RATES_WITHOUT_WARMUP = (3e-4,)
 SEEDS = tuple(range(8))
-NUM_EPOCHS = 4
+NUM_EPOCHS = 3
 FAILED = 0.65
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     model, tweets = tt.minilm(), data.load("sentiment", domain="tweets")
     chosen = data.few_shot(tweets.train.y, 50, 0)
     few, y = tt.tokens_of(model, tweets.train.x[chosen]), tweets.train.y[chosen]
-    test = tt.some(tweets.test, 200)
+    test = tt.some(tweets.test, 150)
     test_tokens = tt.tokens_of(model, test.x)
     found, losses = {}, {}
     for name, warmup, rates in (("warm-up", tt.WARMUP, RATES), ("no warm-up", 0.0, RATES_WITHOUT_WARMUP)):
