@@ -26,6 +26,7 @@ NUM_EPOCHS = {20: 12, 100: 5}
 SEEDS = (0, 1, 2, 3, 4)
 LR, TEST_TEXTS = 1e-4, 300
 UNLABELLED_TEXTS = 2000
+METHODS = ("fine-tuned", "linear probe")
 
 
 @torch.inference_mode()
@@ -50,11 +51,7 @@ def main() -> None:
     losses = np.asarray(history.loss)
     print(f"masked-token loss {losses[:10].mean():.2f} -> {losses[-10:].mean():.2f}", flush=True)
     starts = {"none": model.model, "further pretraining": read_more.model}
-    found = {
-        f"{start}, {method}": np.zeros((len(SEEDS), len(LABEL_COUNTS)))
-        for start in starts
-        for method in ("fine-tuned", "linear probe")
-    }
+    found = {f"{start}, {method}": np.zeros((len(SEEDS), len(LABEL_COUNTS))) for start in starts for method in METHODS}
     for start, encoder in starts.items():
         test_vectors = vectors(encoder, test_tokens)
         for column, labels in enumerate(LABEL_COUNTS):
@@ -69,7 +66,7 @@ def main() -> None:
                 }
                 for method, predictions in answers.items():
                     found[f"{start}, {method}"][row, column] = tt.balanced_accuracy(predictions, test.y)
-            for method in answers:
+            for method in METHODS:
                 print(
                     f"{start}, {labels} labels, {method}: {summary(found[f'{start}, {method}'][:, column])}", flush=True
                 )

@@ -46,7 +46,7 @@ def layer_wise(network: nn.Module) -> list[dict]:
     return param_groups(network, HEAD_LR, backbone_lr=FULL_LR, layer_decay=LAYER_DECAY)
 
 
-def cost(network: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+def cost(network: tt.TextNetwork, batch: dict[str, torch.Tensor]) -> dict[str, float]:
     """Bytes of gradients, optimizer state and activations, and seconds, of a step on 16 texts."""
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=0.0, fused=True)
     weights = {p.untyped_storage().data_ptr() for p in network.parameters()}
@@ -96,13 +96,14 @@ def main() -> None:
     if same != (FULL_LR, NUM_EPOCHS, TEST_TEXTS):
         raise SystemExit(f"text_fine_tuning has other settings, {same}: make them equal and run it again")
     model, tweets = tt.minilm(), data.load("sentiment", domain="tweets")
-    labelled, test, val = tweets.train, tt.some(tweets.test, TEST_TEXTS), tt.some(tweets.val, 200)
+    labelled, test, val = tweets.train, tt.some(tweets.test, TEST_TEXTS), tt.some(tweets.splits["val"], 200)
     train_tokens, test_tokens, val_tokens = (tt.tokens_of(model, split.x) for split in (labelled, test, val))
     train_vectors, test_vectors = (cached_features(model, split.x).features for split in (labelled, test))
 
     def adapted(name: str, draw: int, lr: float) -> nn.Module:
         chosen = data.few_shot(labelled.y, LABELS // 2, draw)
-        network = CHANGES[name](tt.TextNetwork(model.model, 2, seed=draw), draw)
+        network = tt.TextNetwork(model.model, 2, seed=draw)
+        CHANGES[name](network, draw)  # in place
         groups = layer_wise if name == "layer-wise rates" else None
         few = [train_tokens[i] for i in chosen]
         tt.train(network, few, labelled.y[chosen], lr=lr, num_epochs=NUM_EPOCHS, seed=draw, groups=groups)
@@ -128,7 +129,10 @@ def main() -> None:
         found["linear probe"][row] = tt.balanced_accuracy(result.predictions, test.y)
     batch = tt.padded(train_tokens, np.arange(tt.BATCH_SIZE))
     costs = {"full fine-tuning": cost(tt.TextNetwork(model.model, 2, seed=0), batch)}
-    costs |= {name: cost(change(tt.TextNetwork(model.model, 2, seed=0), 0), batch) for name, change in CHANGES.items()}
+    for name, change in CHANGES.items():
+        network = tt.TextNetwork(model.model, 2, seed=0)
+        change(network, 0)
+        costs[name] = cost(network, batch)
     probe = tt.TextNetwork(model.model, 2, seed=0)
     probe.encoder.requires_grad_(False)
     costs["linear probe"] = cost(probe, batch)

@@ -30,7 +30,7 @@ def main() -> None:
     """Run everything and write the file."""
     begin = time.perf_counter()
     model, tweets = tt.minilm(), data.load("sentiment", domain="tweets")
-    labelled, test, val = tweets.train, tt.some(tweets.test, TEST_TEXTS), tt.some(tweets.val, 200)
+    labelled, test, val = tweets.train, tt.some(tweets.test, TEST_TEXTS), tt.some(tweets.splits["val"], 200)
     train_tokens, test_tokens, val_tokens = (tt.tokens_of(model, split.x) for split in (labelled, test, val))
     train_vectors, test_vectors = (cached_features(model, split.x).features for split in (labelled, test))
 
