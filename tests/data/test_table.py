@@ -272,6 +272,7 @@ def test_rows_caps_every_class_in_its_share(make: Make) -> None:
     data = read_table(make(rows), rows=50)
     assert {name: sum(part) for name, part in counts(data).items()} == {"train": 31, "val": 5, "test": 16}
     assert sum(part[0] for part in counts(data).values()) == 2
+    assert noted(data, "52 of 1000 texts are used, as asked for")
     assert read_table(make(rows), rows=50, seed=1).test.x.tolist() != data.test.x.tolist()
     assert "rows as an integer of at least 4; got 0" in message(make(rows), rows=0)
 

@@ -55,6 +55,11 @@ def test_a_text_file_that_is_too_long_and_repeats_nothing(tmp_path: Path, capsys
     assert value["notes"] == ["the text has 12 tokens; the first 8 are shown"]
 
 
+def test_a_text_in_another_script_is_drawn_without_a_warning(tmp_path: Path) -> None:
+    result = systems.show_attention("迁移学习很有用", tmp_path / "run", say=lambda _line: None)
+    assert "学" in result.facts["tokens"] and all(path.is_file() for path in result.files.values())
+
+
 @pytest.mark.parametrize(
     ("arguments", "got"),
     [

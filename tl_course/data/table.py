@@ -79,7 +79,10 @@ def read_table(
                 raise _twice(name)
             given[name] = found[name]
     kept = without_copies(given, notes)
+    total = sum(map(len, kept.values()))
     kept = {part: _drawn(members, rows, seed) for part, members in kept.items()}
+    if (used := sum(map(len, kept.values()))) < total:
+        notes.append(_("{used} of {total} texts are used, as asked for").format(used=used, total=total))
     names = _class_names(kept, label, Path(path).name)
     parts = _split(kept, fractions, seed)
     _look(parts, names, notes)

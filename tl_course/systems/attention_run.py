@@ -23,6 +23,7 @@ from tl_course.attention import AttentionMaps
 from tl_course.data.text_file import read_text
 from tl_course.errors import BadInput
 from tl_course.i18n import _
+from tl_course.systems.fonts import every_script
 from tl_course.systems.output import output_folder, unwritable
 from tl_course.systems.system import AttentionSystem, check_numbers
 
@@ -210,9 +211,10 @@ def _files(folder: Path) -> dict[str, Path]:
 def _write(result: AttentionResult) -> None:
     maps, files = result.maps, result.files
     best = result.strongest()["previous_token"]
-    attention_plots.all_heads(maps).savefig(files["heads"])
-    attention_plots.one_head(maps, best["layer"], best["head"]).savefig(files["head"])
-    _rollout_figure(maps).savefig(files["rollout"])
+    with every_script():
+        attention_plots.all_heads(maps).savefig(files["heads"])
+        attention_plots.one_head(maps, best["layer"], best["head"]).savefig(files["head"])
+        _rollout_figure(maps).savefig(files["rollout"])
     attention_view.view(maps, layer=best["layer"], head=best["head"]).save(files["view"])
     text = json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
     files["report"].write_text(text + "\n", encoding="utf-8")

@@ -21,6 +21,7 @@ from tl_course.i18n import _
 from tl_course.systems import images, texts
 from tl_course.systems.building import WEIGHTS, library, load_classifier
 from tl_course.systems.catalogue import get
+from tl_course.systems.fonts import every_script
 from tl_course.systems.output import check_room, output_folder, unwritable
 from tl_course.systems.system import (
     ChosenWeights,
@@ -210,10 +211,11 @@ def _write(result: Result) -> None:
     report, files, names = result.report, result.files, result.report.class_names
     result.classifier.save(files["model"])
     _check_reloaded(result)
-    plots.training_curves(result.history, title=result.system.title).savefig(files["curves"])
     title = _("Test examples: accuracy {accuracy:.3f}").format(accuracy=report.accuracy)
-    figure = plots.matrix(report.confusion, names, names, title, _("predicted class"), _("true class"), "{:.0f}")
-    figure.savefig(files["confusion"])
+    with every_script():
+        plots.training_curves(result.history, title=result.system.title).savefig(files["curves"])
+        figure = plots.matrix(report.confusion, names, names, title, _("predicted class"), _("true class"), "{:.0f}")
+        figure.savefig(files["confusion"])
     files["text"].write_text(result.render_text() + "\n", encoding="utf-8")
     text = json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
     files["report"].write_text(text + "\n", encoding="utf-8")
