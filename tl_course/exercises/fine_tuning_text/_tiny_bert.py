@@ -2,13 +2,14 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 Weights = dict[str, np.ndarray]
 VOCABULARY, WIDTH, INNER, LAYERS, HEADS, LENGTH = 50, 16, 24, 2, 2, 16
 EPSILON = 1e-12
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": WIDTH,
     "intermediate_size": INNER,

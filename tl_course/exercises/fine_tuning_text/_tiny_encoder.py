@@ -5,13 +5,25 @@ output_attentions=False)`` and gives ``last_hidden_state`` (N, L, D), ``hidden_s
 """
 
 from collections import namedtuple
+from typing import Any
 
 import numpy as np
+
+from tl_course.exercises.engine.plain import NotPlain
+from tl_course.i18n import _
 
 Weights = dict[str, np.ndarray]
 Output = namedtuple("Output", "last_hidden_state hidden_states attentions")
 VOCABULARY, LENGTH, SEGMENTS = 14, 12, 2
 PROJECTIONS = ("query", "key", "value")
+
+
+def instance(value: Any, kind: type) -> Any:
+    """The value itself. Raises NotPlain, with a message for learners, when it is of another kind."""
+    if not isinstance(value, kind):
+        text = _("a {kind} was expected, yours is a {other}")
+        raise NotPlain(text.format(kind=kind.__name__, other=type(value).__name__))
+    return value
 
 
 def draw_encoder(rng: np.random.Generator, dim: int = 6, num_layers: int = 1) -> Weights:

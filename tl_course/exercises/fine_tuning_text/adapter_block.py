@@ -4,8 +4,9 @@ import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Plain, Variant
-from tl_course.exercises.engine.plain import NotPlain, as_array
+from tl_course.exercises.engine.plain import as_array
 from tl_course.exercises.fine_tuning_text import _adapter_code as code
+from tl_course.exercises.fine_tuning_text._tiny_encoder import instance
 from tl_course.i18n import _
 
 
@@ -41,9 +42,7 @@ def probe_pytorch(candidate, inputs):
     """The output, the number of parameters, and whether the upper layer can begin to learn."""
     import torch
 
-    adapter = candidate(inputs["dim"], inputs["size"])
-    if not isinstance(adapter, torch.nn.Module):
-        raise NotPlain(_("a torch.nn.Module was expected"))
+    adapter = instance(candidate(inputs["dim"], inputs["size"]), torch.nn.Module)
     if inputs["learned"]:
         new = {name: torch.tensor(array.T) for name, array in inputs["learned"].items()}
         adapter.down.load_state_dict({"weight": new["down"], "bias": new["down_bias"]})
@@ -63,9 +62,7 @@ def probe_keras(candidate, inputs):
     import keras
     import tensorflow as tf
 
-    adapter = candidate(inputs["dim"], inputs["size"])
-    if not isinstance(adapter, keras.layers.Layer):
-        raise NotPlain(_("a keras.layers.Layer was expected"))
+    adapter = instance(candidate(inputs["dim"], inputs["size"]), keras.layers.Layer)
     hidden = keras.ops.convert_to_tensor(inputs["hidden"])
     adapter(hidden)  # builds its layers
     if inputs["learned"]:

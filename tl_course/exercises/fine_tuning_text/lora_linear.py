@@ -4,8 +4,9 @@ import numpy as np
 
 from tl_course.exercises.engine.compare import close, holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Plain, Variant
-from tl_course.exercises.engine.plain import NotPlain, as_array
+from tl_course.exercises.engine.plain import as_array
 from tl_course.exercises.fine_tuning_text import _lora_code as code
+from tl_course.exercises.fine_tuning_text._tiny_encoder import instance
 from tl_course.i18n import _
 
 
@@ -65,9 +66,7 @@ def probe_pytorch(candidate, inputs):
 
     linear = torch.nn.Linear(*inputs["kernel"].shape)
     linear.load_state_dict({"weight": torch.tensor(inputs["kernel"].T), "bias": torch.tensor(inputs["bias"])})
-    layer = candidate(linear, inputs["rank"], inputs["alpha"])
-    if not isinstance(layer, torch.nn.Module):
-        raise NotPlain(_("a torch.nn.Module was expected"))
+    layer = instance(candidate(linear, inputs["rank"], inputs["alpha"]), torch.nn.Module)
     if inputs["learned"]:
         with torch.no_grad():
             layer.A.copy_(torch.tensor(inputs["learned"]["A"].T))
@@ -93,9 +92,7 @@ def probe_keras(candidate, inputs):
     dense = keras.layers.Dense(inputs["kernel"].shape[1])
     dense.build((None, len(inputs["kernel"])))
     dense.set_weights([inputs["kernel"], inputs["bias"]])
-    layer = candidate(dense, inputs["rank"], inputs["alpha"])
-    if not isinstance(layer, keras.layers.Layer):
-        raise NotPlain(_("a keras.layers.Layer was expected"))
+    layer = instance(candidate(dense, inputs["rank"], inputs["alpha"]), keras.layers.Layer)
     if inputs["learned"]:
         layer.A.assign(inputs["learned"]["A"])
         layer.B.assign(inputs["learned"]["B"])

@@ -6,7 +6,7 @@ from tl_course.exercises.engine.compare import close, holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.exercises.fine_tuning_text._tiny_bert import bert_folder, draw_bert, draw_ids
-from tl_course.exercises.fine_tuning_text._tiny_encoder import softmax
+from tl_course.exercises.fine_tuning_text._tiny_encoder import instance, softmax
 from tl_course.i18n import _
 
 PYTORCH = '''
@@ -137,7 +137,8 @@ def probe_pytorch(candidate, inputs):
     """Build it from a folder; look at its logits, its loss, its names and its encoder's weights."""
     import torch
 
-    model = candidate(bert_folder(inputs["weights"], "encoder"), tuple(inputs["names"])).eval()
+    folder = bert_folder(inputs["weights"], "encoder")
+    model = instance(candidate(folder, tuple(inputs["names"])), torch.nn.Module).eval()
     ids, mask, labels = (torch.tensor(inputs[name]) for name in ("ids", "mask", "labels"))
     config, loss, error = model.config, 0.0, ""
     with torch.no_grad():

@@ -40,6 +40,7 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
         shift = before["weights"][SHIFT] - (error @ kernel.T).sum(axis=0)
         found += [
             holds("loss", after["number"], _("the loss was expected as a number; yours is still a tensor")),
+            holds("loss", after["kept"], _("your function changed the batch it was given")),
             close("loss", after["loss"], -np.log(odds[places]).mean(), _("the loss"), rtol=1e-3),
             close("head", after["head"]["kernel"], kernel - first.T @ error, _("the head's kernel"), atol=1e-4),
             close("head", after["head"]["bias"], bias - error.sum(axis=0), _("the head's bias"), atol=1e-4),
@@ -64,11 +65,14 @@ def probe_pytorch(candidate, inputs):
     steps = []
     for batch in inputs["batches"]:
         names = {"input_ids": "ids", "attention_mask": "mask", "labels": "labels"}
-        loss = candidate(encoder, head, optimizer, {name: torch.tensor(batch[key]) for name, key in names.items()})
+        given = {name: torch.tensor(batch[key]) for name, key in names.items()}
+        loss = candidate(encoder, head, optimizer, given)
+        same = [name in given and np.array_equal(as_array(given[name]), batch[key]) for name, key in names.items()]
         weights = {name: as_array(value) for name, value in encoder.state_dict().items()}
         now = {"kernel": as_array(head.weight).T, "bias": as_array(head.bias)}
         number = isinstance(loss, numbers.Real)
-        steps.append({"loss": as_array(loss), "number": number, "weights": weights, "head": now})
+        observed = {"loss": as_array(loss), "number": number, "kept": all(same)}
+        steps.append({**observed, "weights": weights, "head": now})
     return {"steps": steps}
 
 
