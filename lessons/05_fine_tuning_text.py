@@ -265,8 +265,8 @@ claim(
 pooling = {"masked mean": preparation["as they are"], "[CLS]": probe_draws(pool_cls, test_cls)}
 gap = pooling["masked mean"] - pooling["[CLS]"]
 claim(
-    "with this encoder, frozen, the masked mean is at least as good as [CLS] on average (1 point allowed)",
-    gap.mean() > -0.01,
+    "with this encoder, frozen, the masked mean is at least 5 points ahead of [CLS] on average",
+    gap.mean() > 0.05,
     measured=", ".join(f"{name} {v.mean():.1%} ± {v.std(ddof=1):.1%}" for name, v in pooling.items()),
 )
 
@@ -321,12 +321,14 @@ history = finetune.fine_tune(classifier, few, lr=1e-4, **options)
 plots.training_curves(history, "MiniLM fine-tuned on 100 tweets")
 
 # %% tags=["varies"]
-report = evaluate(classifier, test)
+from tl_course import metrics
+
+probabilities = classifier.predict_proba(test.x)  # (400, 2); `evaluate(classifier, test)` does both steps
+report = metrics.report(test.y, probabilities, tweets.class_names)
 print(report.render_text())
-plots.confusion_matrix(test.y, classifier.predict(test.x), tweets.class_names, "Mood of 400 tweets")
+plots.confusion_matrix(test.y, probabilities.argmax(axis=1), tweets.class_names, "Mood of 400 tweets")
 
 # %%
-probabilities = classifier.predict_proba(test.x)
 low, high = report.accuracy_interval
 claim(
     "the interval is at most 8 points wide and lies at least 5 points above always answering with the larger class",
