@@ -206,6 +206,8 @@ def test_texts_with_two_labels_are_reported_and_left_out(make: Make) -> None:
     )
     assert all_texts(data) == sorted(texts(20))
     assert noted(data, "1 texts with different labels were left out, for example 'Unclear case': bad, good")
+    nothing = make([("same text", i % 2) for i in range(20)])
+    assert "got no usable row (1 texts with different labels were left out" in message(nothing)
 
 
 def test_labels_of_other_kinds(make: Make) -> None:

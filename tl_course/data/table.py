@@ -83,7 +83,7 @@ def read_table(
     kept = {part: _drawn(members, rows, seed) for part, members in kept.items()}
     if (used := sum(map(len, kept.values()))) < total:
         notes.append(_("{used} of {total} texts are used, as asked for").format(used=used, total=total))
-    names = _class_names(kept, label, Path(path).name)
+    names = _class_names(kept, label, Path(path).name, notes)
     parts = _split(kept, fractions, seed)
     _look(parts, names, notes)
     splits = {part: _as_split(members, names) for part, members in parts.items() if members}
@@ -127,13 +127,13 @@ def _drawn(members: list[Row], rows: int | None, seed: int) -> list[Row]:
     return [members[i] for i in sorted(chosen)]
 
 
-def _class_names(kept: Parts, label: str, file: str) -> tuple[str, ...]:
+def _class_names(kept: Parts, label: str, file: str, notes: Sequence[str]) -> tuple[str, ...]:
     """The labels of the training rows, in order; refused where there are too few, or where others have more."""
     counts = Counter(row.label for row in kept["train"])
     names = tuple(sorted(counts, key=_by_value))
     expected = _("two classes or more in column {label!r}").format(label=label)
     if len(names) < 2:
-        got = _("one only: {name}").format(name=names[0]) if names else _("no usable row")
+        got = _("one only: {name}").format(name=names[0]) if names else _("no usable row ({why})").format(why=notes[-1])
         raise BadInput(expected, got, _("add texts of another class, or name another column"))
     least = 1 if kept["test"] else 2
     thin = [name for name in names if counts[name] < least]
