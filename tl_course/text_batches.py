@@ -50,6 +50,35 @@ def length_buckets(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
+def token_buckets(lengths: Sequence[int] | np.ndarray, batch_size: int, positions: int) -> list[np.ndarray]:
+    """Batches for prediction that hold about the same number of tokens: many short texts, or few long ones.
+
+    On a processor a batch's time grows with its positions, padding included, and small batches are as fast as large
+    ones; so batches are kept small, where nearly equal lengths meet and next to nothing is padded.
+
+    Args:
+        lengths: (N,) tokens of each text.
+        batch_size: texts in a batch, at most.
+        positions: in a batch, padding included, at most; a longer text is a batch of its own.
+
+    Returns:
+        Index arrays int64, longest texts first; together every index from 0 to N - 1 once.
+
+    Raises:
+        BadInput: as `length_buckets`, or positions below 1.
+    """
+    if positions < 1:
+        raise BadInput(_("positions of at least 1"), str(positions), _("512 is a good start"))
+    order = np.concatenate(length_buckets(lengths, batch_size))
+    longest_first = np.asarray(lengths)[order]
+    batches, start = [], 0
+    while start < len(order):
+        count = min(batch_size, max(1, positions // max(1, int(longest_first[start]))))
+        batches.append(order[start : start + count])
+        start += count
+    return batches
+
+
 def pad(ids: Sequence[Sequence[int] | np.ndarray], pad_id: int) -> tuple[np.ndarray, np.ndarray]:
     """Token ids of several texts as one array: dynamic padding, to the longest of these texts.
 
@@ -78,3 +107,23 @@ def padding_share(lengths: Sequence[int] | np.ndarray, batches: Sequence[np.ndar
     lengths = np.asarray(lengths)
     positions = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
     return 1 - sum(int(lengths[batch].sum()) for batch in batches) / positions
+
+
+FEWEST_TOKENS = 3
+"""The two special tokens around a text, and one of the text."""
+
+
+def check_max_tokens(max_tokens: int, most: int) -> int:
+    """The limit, when it is one that an encoder of `most` tokens can have. Raises BadInput otherwise."""
+    if not FEWEST_TOKENS <= max_tokens <= most:
+        expected = _("max_tokens from {fewest} to {most}").format(fewest=FEWEST_TOKENS, most=most)
+        raise BadInput(expected, str(max_tokens), _("cut longer texts into parts"))
+    return max_tokens
+
+
+def check_text_head(pooling: str, dropout: float) -> None:
+    """Raise BadInput for an unknown pooling or a dropout out of range."""
+    if pooling not in ("mean", "cls"):
+        raise BadInput(_("pooling 'mean' or 'cls'"), repr(pooling), _("'mean' is a good start"))
+    if not 0 <= dropout < 1:
+        raise BadInput(_("dropout from 0 to below 1"), str(dropout), _("0.1 is usual"))

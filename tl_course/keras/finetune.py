@@ -17,10 +17,16 @@ from tl_course.i18n import _
 from tl_course.keras.classifier import Classifier
 from tl_course.keras.fit import fit
 from tl_course.keras.freezing import freeze_backbone, stages, unfreeze
+from tl_course.keras.text_classifier import TextClassifier
 
 
 def linear_probe(
-    classifier: Classifier, dataset: Dataset, *, num_epochs: int = 30, lr: float = 1e-2, **options: Unpack[FitOptions]
+    classifier: Classifier | TextClassifier,
+    dataset: Dataset,
+    *,
+    num_epochs: int = 30,
+    lr: float = 1e-2,
+    **options: Unpack[FitOptions],
 ) -> History:
     """Train the head alone; the backbone is frozen, statistics included, and stays frozen (Kornblith et al., 2019).
 
@@ -36,7 +42,7 @@ def linear_probe(
 
 
 def fine_tune(
-    classifier: Classifier,
+    classifier: Classifier | TextClassifier,
     dataset: Dataset,
     *,
     num_epochs: int = 10,
@@ -49,7 +55,7 @@ def fine_tune(
     Args:
         classifier: all of it is unfrozen.
         dataset: train and val are used.
-        num_epochs: rounds over the training images.
+        num_epochs: rounds over the training examples.
         lr: peak rate of the head, and of the backbone unless options give `backbone_lr`.
         statistics: let BatchNorm's statistics follow the new images; False leaves frozen ones frozen.
         options: see `fit`.
@@ -59,7 +65,7 @@ def fine_tune(
 
 
 def lp_ft(
-    classifier: Classifier,
+    classifier: Classifier | TextClassifier,
     dataset: Dataset,
     *,
     num_epochs: int = 10,
@@ -91,7 +97,7 @@ def lp_ft(
 
 
 def gradual_unfreezing(
-    classifier: Classifier,
+    classifier: Classifier | TextClassifier,
     dataset: Dataset,
     *,
     num_stages: int = 3,

@@ -14,21 +14,22 @@ from tl_course.fit_options import (
     check_batches,
     check_dataset,
     check_options,
+    check_text_options,
 )
 from tl_course.history import History
 from tl_course.holdout import VAL_FRACTION, train_and_val
 from tl_course.i18n import _
 from tl_course.keras import optim
-from tl_course.keras.batchnorm import layers_of
 from tl_course.keras.classifier import Classifier
 from tl_course.keras.freezing import has_free_statistics
 from tl_course.keras.heads import head
 from tl_course.keras.loop import Examples, Loop, compute_in_bfloat16, is_frozen
+from tl_course.keras.text_classifier import TextClassifier
 from tl_course.metrics import Report, report
 
 
 def fit(
-    classifier: Classifier,
+    classifier: Classifier | TextClassifier,
     dataset: Dataset,
     *,
     num_epochs: int,
@@ -59,19 +60,21 @@ def fit(
 
     Args:
         classifier: trained in place.
-        dataset: images float32 (N, H, W, C) in [0, 1]; classes named as the classifier's.
-        num_epochs: rounds over the training images; 0 changes nothing.
-        lr: peak rate of the head.
+        dataset: images float32 (N, H, W, C) in [0, 1], or texts (N,); classes named as the classifier's.
+        num_epochs: rounds over the training examples; 0 changes nothing.
+        lr: peak rate of the head. For a text backbone 2e-5 to 5e-5 is usual (Devlin et al., 2019): `backbone_lr`.
         backbone_lr, layer_decay, weight_decay: see `optim.param_groups`.
-        batch_size: images a step. A single image left over joins the batch before it, as BatchNorm needs two.
+        batch_size: examples a step. One left over joins the batch before it, as BatchNorm needs two. Texts of like
+            length come together and are padded to the longest of their batch; see `text_batches.length_buckets`.
         warmup: see `schedules.warmup_cosine`.
-        augment: "none", "photo" or "digit"; see `augment.augmentation`.
+        augment: images only: "none", "photo" or "digit"; see `augment.augmentation`.
         label_smoothing: share of the target that is spread over all classes (Szegedy et al., 2016).
-        mixup: alpha of `augment.mixup`; 0 for none.
+        mixup: images only: alpha of `augment.mixup`; 0 for none.
         l2_sp: alpha of `optim.l2_sp`, towards the weights as they are now; above 0 it takes weight_decay's place.
         patience: stop after so many epochs without a better one (see `History`); None trains to the end.
         restore_best: give the model the weights of the best epoch at the end.
-        mixed_precision: run in bfloat16 where that is safe: "auto" where the accelerator has it, True demands it.
+        mixed_precision: images only: run in bfloat16 where that is safe: "auto" where the accelerator has it, True
+            demands it.
         seed: of order, augmentation, mixup, dropout and the held-out images; the global random state is kept.
         val_fraction: share of train held out where the data set has no val.
         progress: show a progress bar.
@@ -83,7 +86,9 @@ def fit(
     check_options(num_epochs, batch_size, label_smoothing, mixup, l2_sp, patience)
     train, val = train_and_val(dataset, val_fraction, seed)
     check_dataset(classifier.class_names, dataset, train, val)
-    in_bfloat16 = _use_bfloat16(mixed_precision)
+    if isinstance(classifier, TextClassifier):
+        check_text_options(classifier.class_names, train, augment, mixup)
+    in_bfloat16 = _use_bfloat16(mixed_precision, isinstance(classifier, TextClassifier))
     if num_epochs == 0:
         return History()
     model = classifier.model
@@ -111,23 +116,27 @@ def fit(
         return loop.run(patience, restore_best, progress)
 
 
-def evaluate(classifier: Classifier, split: Split, seed: int = 0) -> Report:
+def evaluate(classifier: Classifier | TextClassifier, split: Split, seed: int = 0) -> Report:
     """Measure a classifier on a split: accuracy with its interval, confusion, precision, recall, calibration.
 
     Args:
         classifier: left as it was.
-        split: images float32 (N, H, W, C) in [0, 1] and class numbers; the test split, once, at the very end.
+        split: images float32 (N, H, W, C) in [0, 1], or texts (N,), and class numbers; the test split, once, at the
+            very end.
         seed: see `metrics.report`.
     """
     return report(split.y, classifier.predict_proba(split.x), classifier.class_names, seed)
 
 
 def _parts(
-    classifier: Classifier, train: Split, val: Split, augment: Augmentation, mixup: float, seed: int
+    classifier: Classifier | TextClassifier, train: Split, val: Split, augment: Augmentation, mixup: float, seed: int
 ) -> dict[str, Any]:
-    """What the loop runs, and on what: a frozen backbone's features and the head, or the images and the model."""
+    """What the loop runs, and on what: a frozen backbone's features and the head, or the examples and the model."""
     model = classifier.model
-    known, unseen = Examples.of(classifier, train, augment, seed), Examples.of(classifier, val)
+    if isinstance(classifier, TextClassifier):
+        known, unseen = Examples.of_texts(classifier, train), Examples.of_texts(classifier, val)
+    else:
+        known, unseen = Examples.of(classifier, train, augment, seed), Examples.of(classifier, val)
     frozen = is_frozen(model)
     if frozen and augment == "none" and mixup == 0:
         last = head(model)
@@ -142,15 +151,18 @@ def _parts(
 
 
 def seed_dropout(model: keras.Model, seed: int) -> None:
-    """Start the random layers' own generators anew."""
-    for number, layer in enumerate(layers_of(model)):
-        generator: Any = getattr(layer, "seed_generator", None)
-        if generator is not None:
-            generator.state.assign([seed, number])
+    """Start the random layers' own generators anew, those inside blocks included."""
+    states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+    for number, state in enumerate(states):
+        state.assign([seed, number])
 
 
-def _use_bfloat16(wanted: MixedPrecision) -> bool:
+def _use_bfloat16(wanted: MixedPrecision, texts: bool) -> bool:
     """Whether to compute in bfloat16, which needs no loss scaling: where it is wanted and the accelerator has it."""
+    if texts and wanted is True:
+        raise BadInput(_("mixed_precision='auto' or False for texts in Keras"), "True", _("leave it out"))
+    if texts:
+        return False
     gpus = tf.config.list_physical_devices("GPU")
     capability = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
     able = bool(gpus) and min(capability) >= (8, 0)

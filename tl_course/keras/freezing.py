@@ -82,12 +82,15 @@ def stages(model: keras.Model) -> list[tuple[str, list[keras.layers.Layer]]]:
 
     Where layers are named after their stage or block ("stage1.conv1", "block_3_expand"), these are the groups. Else a
     stage ends where the resolution drops: the network is cut wherever a single tensor carries everything, which is
-    between residual blocks and never inside one, and a block with a stride begins a new stage.
+    between residual blocks and never inside one, and a block with a stride begins a new stage. In a subclassed model,
+    such as a text classifier's, each layer with parameters is a stage: embeddings, block by block, head.
 
     Returns:
         (name, layers) pairs; every parameter is in one of them, and the last is the head.
     """
     last = head(model)
+    if not hasattr(model, "operations"):
+        return [(layer.name, [layer]) for layer in [*backbone_layers(model), last] if parameters(layer)]
     groups: list[list[keras.layers.Layer]] = [[]]
     previous = ""
     for block in _blocks(model):

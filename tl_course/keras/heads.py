@@ -55,9 +55,13 @@ def replace_head(model: keras.Model, num_classes: int, *, seed: int = 0, in_plac
 def head(model: keras.Model) -> keras.layers.Layer:
     """The last layer that gives one number a class: Dense, or a convolution over a single position.
 
+    A subclassed model, such as a text classifier's, says itself which it is: its attribute `head`.
+
     Raises:
         BadInput: the model has no head.
     """
+    if isinstance(own := getattr(model, HEAD, None), layers.Dense):
+        return own
     found = _head(_checked(model))
     if found is None:
         raise BadInput(

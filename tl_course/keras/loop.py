@@ -22,9 +22,12 @@ from tl_course.keras.augment import augmentation, draw_mixup, mix
 from tl_course.keras.classifier import Classifier
 from tl_course.keras.freezing import has_free_statistics
 from tl_course.keras.heads import backbone_layers
+from tl_course.keras.text_classifier import TextClassifier
 from tl_course.schedules import warmup_cosine
+from tl_course.text_batches import length_buckets, pad
 
 _AT_ONCE = 64  # images run at once where nothing is trained
+_TEXTS_AT_ONCE = 32
 _SHARE_OF_MEMORY = 0.25  # of what is free; prepared images may take so much
 
 
@@ -33,14 +36,17 @@ class Examples:
     """Inputs and labels of one split as tensors.
 
     Attributes:
-        inputs: images (N, H, W, C), prepared once where nothing is augmented and memory suffices; or features (N, D).
+        inputs: images (N, H, W, C), prepared once where nothing is augmented and memory suffices; features (N, D); or
+            token ids (N, L), -1 where a text has ended.
         y: int64 (N,).
         recipe: a batch of inputs -> what the model takes; it becomes a part of the traced step.
+        lengths: of texts, in tokens: like lengths then come together.
     """
 
     inputs: Any
     y: np.ndarray
     recipe: Callable[[Any], Any]
+    lengths: np.ndarray | None = None
 
     @classmethod
     def of(cls, classifier: Classifier, split: Split, augment: Augmentation = "none", seed: int = 0) -> "Examples":
@@ -59,18 +65,52 @@ class Examples:
         change = augmentation(augment, seed=seed)
         return cls(tf.convert_to_tensor(images), split.y, lambda x: backbone.prepare(change(x, training=True)))
 
+    @classmethod
+    def of_texts(cls, classifier: TextClassifier, split: Split) -> "Examples":
+        """A split of texts (N,), tokenised once; each batch is padded to its longest text, inside the one graph.
+
+        Raises:
+            BadInput: something else than texts.
+        """
+        ids = classifier.backbone.token_ids(split.x)
+        padded, mask = pad(ids, 0)
+        pad_id = classifier.tokenizer.pad_token_id
+        inputs = tf.convert_to_tensor(np.where(mask == 1, padded, -1))
+        return cls(inputs, split.y, lambda rows: _token_batch(rows, pad_id), mask.sum(axis=1))
+
     def __len__(self) -> int:
         return len(self.y)
 
+    def batches(self, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """Where the examples of each of an epoch's batches stand, in an order that `rng` draws."""
+        if self.lengths is not None:
+            return length_buckets(self.lengths, batch_size, rng)
+        return np.split(rng.permutation(len(self)), np.cumsum(batch_sizes(len(self), batch_size))[:-1])
+
     def apply(self, forward: Callable[[Any], Any]) -> np.ndarray:
         """`forward` of every input, a few at a time: (N, ...)."""
+        if self.lengths is not None:
+            batches = length_buckets(self.lengths, _TEXTS_AT_ONCE)
+            rows = [np.asarray(forward(self.recipe(tf.gather(self.inputs, batch)))) for batch in batches]
+            return np.concatenate(rows)[np.argsort(np.concatenate(batches))]
         starts = range(0, len(self), _AT_ONCE)
         return np.concatenate([np.asarray(forward(self.recipe(self.inputs[i : i + _AT_ONCE]))) for i in starts])
 
-    def features(self, classifier: Classifier) -> "Examples":
+    def features(self, classifier: Classifier | TextClassifier) -> "Examples":
         """What reaches the model's head, in inference mode, as inputs for the head alone."""
-        features = self.apply(classifier.backbone.prepared_features)
-        return Examples(tf.convert_to_tensor(features), self.y, lambda x: x)
+        texts = isinstance(classifier, TextClassifier)
+        forward = classifier.feature_graph() if texts else classifier.backbone.prepared_features
+        return Examples(tf.convert_to_tensor(self.apply(forward)), self.y, lambda x: x)
+
+
+def _token_batch(rows: Any, pad_id: int) -> dict[str, Any]:
+    """Token ids (n, L), -1 where a text has ended -> input_ids and attention_mask, cut to the longest text."""
+    longest = tf.reduce_max(tf.reduce_sum(tf.cast(rows >= 0, tf.int64), axis=1))
+    rows = rows[:, :longest]
+    return {
+        "input_ids": tf.where(rows >= 0, rows, tf.constant(pad_id, rows.dtype)),
+        "attention_mask": tf.cast(rows >= 0, tf.int64),
+    }
 
 
 @dataclass(repr=False)
@@ -105,8 +145,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
-        self.sizes = batch_sizes(len(self.train), self.batch_size)
-        self.num_steps = self.num_epochs * len(self.sizes)
+        self.num_steps = self.num_epochs * len(batch_sizes(len(self.train), self.batch_size))
         self.labels = tf.convert_to_tensor(self.train.y)
         indices, number = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.float32)
         self.train_step = tf.function(self._train_step, autograph=False).get_concrete_function(indices, number, indices)
@@ -137,10 +176,9 @@ class Loop:
         return history
 
     def _epoch(self, epoch: int, show: Show, text: str) -> float:
-        """Every training image once, in a new order; the mean loss over them. The loss is read once, at the end."""
+        """Every training example once, in a new order; the mean loss over them. The loss is read once, at the end."""
         total = tf.zeros(())
-        order = self.rng.permutation(len(self.train))
-        for chosen in np.split(order, np.cumsum(self.sizes)[:-1]):
+        for chosen in self.train.batches(self.batch_size, self.rng):
             count = len(chosen)
             keep, partners = draw_mixup(count, self.mixup, self.rng) if self.mixup > 0 else (1.0, np.arange(count))
             self.optimizer.learning_rate = warmup_cosine(self.step, self.num_steps, 1.0, self.warmup)
@@ -159,7 +197,7 @@ class Loop:
         return mean
 
     def _train_step(self, chosen: Any, keep: Any, partners: Any) -> Any:
-        """One update from the images at `chosen` (n,), mixed with those at `chosen[partners]`; returns the loss."""
+        """One update from the examples at `chosen` (n,), mixed with those at `chosen[partners]`; returns the loss."""
         x = self.train.recipe(tf.gather(self.train.inputs, chosen))
         target = tf.one_hot(tf.gather(self.labels, chosen), self.num_classes)  # (n, K)
         if self.mixup > 0:
@@ -177,7 +215,7 @@ class Loop:
         return loss
 
     def _validate(self) -> tuple[float, float]:
-        """Mean cross-entropy and accuracy on the validation images."""
+        """Mean cross-entropy and accuracy on the validation examples."""
         logits = self.val.apply(self.infer)
         losses = keras.losses.sparse_categorical_crossentropy(self.val.y, logits, from_logits=True)
         return float(ops.mean(losses)), float(np.mean(logits.argmax(axis=1) == self.val.y))

@@ -20,13 +20,12 @@ from tl_course.pytorch.freezing import unfreeze
 from tl_course.pytorch.heads import replace_head
 from tl_course.pytorch.lora import merge_lora
 from tl_course.pytorch.text_examples import AT_ONCE, TextExamples
+from tl_course.text_batches import check_max_tokens, check_text_head
 from tl_course.zoo.inputs import check_batch_size, check_texts
 from tl_course.zoo.pretrained import Weights
 from tl_course.zoo.texts import TextModel
 
 Pooling = Literal["mean", "cls"]
-
-_FEWEST_TOKENS = 3  # the two special ones around a text, and one of the text
 
 
 class TextNetwork(nn.Module):
@@ -95,7 +94,7 @@ class TextClassifier:
         seed: int = 0,
     ) -> None:
         _check_backbone(backbone)
-        _check_options(pooling, dropout)
+        check_text_head(pooling, dropout)
         self.class_names = check_class_names(class_names)
         self.backbone = copy.copy(backbone)
         self.backbone.model = copy.deepcopy(backbone.model)
@@ -137,12 +136,7 @@ class TextClassifier:
             torch.manual_seed(seed)
             backbone = zoo.load(name, "pytorch", weights, device=device)
         if isinstance(backbone, TextModel) and max_tokens is not None:
-            if not _FEWEST_TOKENS <= max_tokens <= backbone.max_tokens:
-                expected = _("max_tokens from {fewest} to {most}").format(
-                    fewest=_FEWEST_TOKENS, most=backbone.max_tokens
-                )
-                raise BadInput(expected, str(max_tokens), _("cut longer texts into parts"))
-            backbone.max_tokens = max_tokens
+            backbone.max_tokens = check_max_tokens(max_tokens, backbone.max_tokens)
         return cls(backbone, names, pooling=pooling, dropout=dropout, seed=seed)
 
     def __repr__(self) -> str:
@@ -260,10 +254,3 @@ def _check_backbone(backbone: object) -> None:
             type(backbone.tokenizer).__name__,
             _("take a model that comes with a tokenizer.json"),
         )
-
-
-def _check_options(pooling: str, dropout: float) -> None:
-    if pooling not in ("mean", "cls"):
-        raise BadInput(_("pooling 'mean' or 'cls'"), repr(pooling), _("'mean' is a good start"))
-    if not 0 <= dropout < 1:
-        raise BadInput(_("dropout from 0 to below 1"), str(dropout), _("0.1 is usual"))
