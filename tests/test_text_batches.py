@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tl_course.errors import BadInput
-from tl_course.text_batches import length_buckets, pad, padding_share
+from tl_course.text_batches import length_buckets, pad, padding_share, token_buckets
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, 1003)
 
@@ -58,3 +58,15 @@ def test_nothing_to_batch_is_refused() -> None:
     for lengths, size in (([], 4), ([3], 0), ([[3]], 2)):
         with pytest.raises(BadInput, match="at least one text"):
             length_buckets(lengths, size)
+
+
+def test_batches_of_like_numbers_of_tokens_hardly_pad() -> None:
+    batches = token_buckets(LENGTHS, 32, 512)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(1003))
+    assert (np.diff(LENGTHS[np.concatenate(batches)]) <= 0).all()
+    positions = [len(batch) * LENGTHS[batch].max() for batch in batches]
+    assert max(positions) <= 512 and max(len(batch) for batch in batches) == 32
+    assert padding_share(LENGTHS, batches) < 0.03
+    assert [len(batch) for batch in token_buckets([600, 600, 5], 8, 512)] == [1, 1, 1]
+    with pytest.raises(BadInput, match="positions of at least 1"):
+        token_buckets([3], 4, 0)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tl_course.pytorch.batches import Examples, head_inputs
 from tl_course.text_batches import length_buckets, pad
+from tl_course.zoo.texts import inference_batches
 
 AT_ONCE = 32
 """Texts that are run at once where nothing is trained."""
@@ -51,13 +52,13 @@ class TextExamples:
 
     def logits(self, model: nn.Module, batch_size: int = AT_ONCE) -> Tensor:
         """(N, K), in the order of the texts. The model is in evaluation mode."""
-        batches = length_buckets(self.lengths, batch_size)
+        batches = inference_batches(self.lengths, batch_size, self.y.device)
         rows = torch.cat([model(self.tokens(batch)) for batch in batches])
         return rows[self._on_device(np.argsort(np.concatenate(batches)))]
 
     def features(self, model: nn.Module) -> Examples | None:
         """What reaches the model's head, as inputs for the head alone; see `batches.head_inputs`."""
-        order = np.concatenate(length_buckets(self.lengths, AT_ONCE))
+        order = np.concatenate(inference_batches(self.lengths, AT_ONCE, self.y.device))
         by_length = TextExamples([self.ids[i] for i in order], self.y, self.pad_id)  # runs in its own order
         inputs = head_inputs(model, by_length.logits, len(self))
         if inputs is None:

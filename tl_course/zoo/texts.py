@@ -1,6 +1,6 @@
 """Text encoders from Hugging Face transformers: tokens in, one vector per text out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from tl_course import assets
 from tl_course.compat import make_importable
 from tl_course.i18n import _
 from tl_course.pytorch.features import evaluation_mode, l2_normalize, masked_mean
+from tl_course.text_batches import length_buckets, pad, token_buckets
 from tl_course.zoo.hub import answers, unavailable
 from tl_course.zoo.images_torch import default_device
 from tl_course.zoo.inputs import check_batch_size, check_texts
 from tl_course.zoo.pretrained import Pretrained, Weights
 
+_POSITIONS = 512  # of a batch on a processor: measured with minilm, more are no faster and need more padding
 MINILM_MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was tuned with; longer texts are cut there
 
 
@@ -68,28 +70,32 @@ class TextModel(Pretrained):
     def features(self, inputs: Iterable[str], batch_size: int = 64) -> np.ndarray:
         """Texts (N,) -> sentence vectors float32 (N, D): masked mean over the tokens, scaled to length 1.
 
-        Texts are run longest first, so that a batch holds texts of like length and needs little padding; the result
-        is in the order of `inputs`.
+        Texts are run longest first, at most batch_size at a time, so that a batch holds texts of like length and needs
+        little padding; the result is in the order of `inputs`.
 
         Raises:
             BadInput: one string instead of several, none at all, or an element that is not a string.
         """
-        texts = check_texts(inputs)
+        tokens = self.token_ids(inputs)
         check_batch_size(batch_size)
-        tokens = self.tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
-        order = np.argsort([-len(ids) for ids in tokens], kind="stable")
-        out = np.empty((len(texts), self.feature_dim), dtype=np.float32)
+        out = np.empty((len(tokens), self.feature_dim), dtype=np.float32)
         with evaluation_mode(self.model), torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                batch = order[start : start + batch_size]
+            for batch in inference_batches([len(ids) for ids in tokens], batch_size, self.device):
                 out[batch] = self._encode([tokens[i] for i in batch]).float().cpu().numpy()
         return out
 
     def _encode(self, tokens: list[list[int]]) -> Tensor:
         """One batch of token ids -> unit vectors (n, D)."""
-        padded = self.tokenizer.pad({"input_ids": tokens}, return_tensors="pt").to(self.device)
-        hidden = self.model(**padded).last_hidden_state  # (n, L, D)
-        return l2_normalize(masked_mean(hidden, padded["attention_mask"]))
+        input_ids, mask = (torch.from_numpy(part).to(self.device) for part in pad(tokens, self.tokenizer.pad_token_id))
+        hidden = self.model(input_ids=input_ids, attention_mask=mask).last_hidden_state  # (n, L, D)
+        return l2_normalize(masked_mean(hidden, mask))
+
+
+def inference_batches(lengths: Sequence[int] | np.ndarray, batch_size: int, device: torch.device) -> list[np.ndarray]:
+    """Which texts to run together without gradients: small batches on a processor, full ones on an accelerator."""
+    if device.type == "cpu":
+        return token_buckets(lengths, batch_size, _POSITIONS)
+    return length_buckets(lengths, batch_size)
 
 
 def minilm(weights: Weights, device: str | None, attention: str) -> TextModel:
