@@ -11,6 +11,8 @@ DRAWN = (  # what lessons draw
     "label_efficiency",
     "text_features",
     "text_fine_tuning",
+    "small_pretraining",
+    "pretext",
     "label_counts",
     "freeze_first_n",
     "more_time",
