@@ -70,8 +70,14 @@ def test_the_listing_has_the_keys_that_others_read(capsys: pytest.CaptureFixture
         "attention": ("pytorch", [63, 67]),
         "bert-finetune": ("pytorch", [66]),
         "text-classify": ("pytorch", [69]),
+        "keras-text-classify": ("keras", [69]),
     }
-    assert {row["name"] for row in systems.listing("text")} == {"text-transfer", "bert-finetune", "text-classify"}
+    assert {row["name"] for row in systems.listing("text")} == {
+        "text-transfer",
+        "bert-finetune",
+        "text-classify",
+        "keras-text-classify",
+    }
     assert main(["run", "--list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(rows) + 1
 

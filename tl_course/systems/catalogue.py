@@ -8,6 +8,7 @@ from tl_course.systems import (
     attention_run,
     bert_finetune,
     keras_mobilenetv2_binary,
+    keras_text_classify,
     keras_vgg16_classifier,
     keras_vgg16_frozen,
     pytorch_resnet18_cifar10,
@@ -31,6 +32,7 @@ _SYSTEMS: dict[str, System] = {
         attention_run,
         bert_finetune,
         text_classify,
+        keras_text_classify,
     )
 }
 
