@@ -501,7 +501,7 @@ figure = plots.learning_curve(
     ylabel="balanced test accuracy",
     chance=0.5,
 )
-figure.axes[0].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+figure.axes[0].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 figure
 
 # %%
