@@ -24,6 +24,7 @@ DRAWN = (  # what lessons draw
     "few_label_remedies",
     "semi_supervised",
     "sentiment_shift",
+    "attention_agreement",
 )
 
 

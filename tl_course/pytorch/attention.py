@@ -41,7 +41,7 @@ def attention_maps(model: Any, inputs: Any, *, tokenizer: Any = None) -> Attenti
         return _text_maps(module, batch, tokenizer)
 
 
-def gradient_x_input(model: Any, inputs: Any, *, target: int | None = None, tokenizer: Any = None) -> list[np.ndarray]:
+def gradient_x_input(model: Any, inputs: Any, *, target: int | None = None) -> list[np.ndarray]:
     """What each token's embedding adds to the answer, to first order: gradient · embedding (Shrikumar et al., 2016).
 
     The answer is the log-odds of the target class.
@@ -50,12 +50,11 @@ def gradient_x_input(model: Any, inputs: Any, *, target: int | None = None, toke
         model: a text classifier with texts (N,), or a module that gives logits (N, K), with a tokenised batch.
         inputs: see `attention_maps`.
         target: the class; None takes each input's predicted class.
-        tokenizer: not needed here for a bare module.
 
     Returns:
         One array (t,) per input, padding dropped; positive where the token speaks for the class.
     """
-    module, batch, _tokenizer = _prepared(model, inputs, tokenizer, logits=True)
+    module, batch, _tokenizer = _prepared(model, inputs, None, logits=True)
     with evaluation_mode(module), torch.enable_grad(), _watched_embedding(module, batch) as caught:
         answer = _log_odds(_logits(module, batch), target)
         (gradient,) = torch.autograd.grad(answer.sum(), caught[0])
