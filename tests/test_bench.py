@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tl_course import bench
-from tl_course.bench import features, timing, train
+from tl_course.bench import features, text, timing, train
 from tl_course.errors import BadInput, CourseError
 
 
@@ -52,3 +52,11 @@ def test_train_reports_every_label_and_is_plain_json() -> None:
 def test_what_does_not_train_is_not_timed() -> None:
     with pytest.raises(CourseError, match="same weights"):
         train._learned(lambda: {"w": np.ones(2)}, lambda: None)
+
+
+@pytest.mark.slow
+def test_text_reports_every_label_and_is_plain_json() -> None:
+    report = text.run(num_texts=8, num_train=32, rounds=1)
+    assert set(report["ratios"]) == {"vs sentence-transformers", "vs hf trainer"} and report["name"] == "text"
+    assert all(ratio > 0 for ratio in report["ratios"].values())
+    assert json.loads(json.dumps(report)) == report

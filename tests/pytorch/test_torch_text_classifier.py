@@ -183,3 +183,16 @@ def test_padding_never_reaches_the_pooled_vector(text_classifier: Make) -> None:
         hidden = made.model.encoder(**tokens).last_hidden_state
         hidden[tokens["attention_mask"] == 0] = float("nan")
         assert masked_mean(hidden, tokens["attention_mask"]).isfinite().all()
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("bert", 80), ("roberta", 79), ("distilbert", 80)])
+def test_long_texts_fit_the_positions_of_any_encoder_from_a_folder(
+    kind: str, limit: int, text_backbone: Callable[..., zoo.Pretrained], tmp_path: Path
+) -> None:
+    backbone = text_backbone(kind)
+    backbone.tokenizer.model_max_length = 10**6  # many tokenizers do not know their model's limit
+    backbone.model.save_pretrained(tmp_path)
+    backbone.tokenizer.save_pretrained(tmp_path)
+    made = TextClassifier.build(str(tmp_path), NAMES, device="cpu")
+    assert made.backbone.max_tokens == limit
+    assert np.isfinite(made.logits(["word " * 400])).all()

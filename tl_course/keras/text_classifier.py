@@ -109,7 +109,7 @@ class TextClassifier:
             self.model = TextNetwork(encoder, len(self.class_names), pooling, dropout, seed)
         encoder.set_weights(backbone.model.get_weights())
         self.backbone = KerasTextModel(
-            backbone.name, backbone.weights, encoder, backbone.tokenizer, backbone.max_tokens
+            backbone.name, "pretrained" if backbone.weights else None, encoder, backbone.tokenizer, backbone.max_tokens
         )
         self._graphs: dict[tuple[Any, ...], Callable[[Any], Any]] = {}
 

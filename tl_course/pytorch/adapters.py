@@ -25,8 +25,8 @@ class Adapter(nn.Module):
 
     def __init__(self, width: int, size: int, seed: int = 0) -> None:
         super().__init__()
-        self.down = nn.utils.skip_init(nn.Linear, width, size)
-        self.up = nn.utils.skip_init(nn.Linear, size, width)
+        self.down: nn.Linear = nn.utils.skip_init(nn.Linear, width, size)  # pyright: ignore[reportAttributeAccessIssue]
+        self.up: nn.Linear = nn.utils.skip_init(nn.Linear, size, width)  # pyright: ignore[reportAttributeAccessIssue]
         nn.init.xavier_uniform_(self.down.weight, generator=torch.Generator().manual_seed(seed))
         for parameter in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(parameter)

@@ -144,7 +144,7 @@ def _examples(
         known, unseen = (part.features(model) for part in parts)
         if known is not None and unseen is not None:
             return head(model), known, unseen
-    return model, *parts
+    return model, parts[0], parts[1]
 
 
 def _precision(device: torch.device, wanted: MixedPrecision) -> torch.dtype | None:

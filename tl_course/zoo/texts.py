@@ -120,8 +120,14 @@ def from_hugging_face(name: str, weights: Weights, device: str | None, attention
             model, tokenizer = _from_folder(name, weights, attention, local_files_only=False)
         except (OSError, ValueError) as error:
             raise unavailable(name, error) from error
-    limit = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", 512))
-    return TextModel(name, weights, model, tokenizer, limit, device)
+    return TextModel(name, weights, model, tokenizer, min(tokenizer.model_max_length, _positions(model)), device)
+
+
+def _positions(model: Any) -> int:
+    """How many tokens a model has positions for. RoBERTa's family counts them from behind its padding token's id."""
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return getattr(model.config, "max_position_embeddings", 512) - (0 if padding is None else padding + 1)
 
 
 def _from_folder(source: str, weights: Weights, attention: str, *, local_files_only: bool) -> tuple[Any, Any]:
