@@ -9,6 +9,8 @@ from tl_course.exercises.fine_tuning_text import _adapter_code as code
 from tl_course.exercises.fine_tuning_text._tiny_encoder import instance
 from tl_course.i18n import _
 
+LARGE = 100.0  # token vectors so large that no unit of the bottleneck is silent because of its bias
+
 
 def cases(rng: np.random.Generator) -> list[Case]:
     """Token vectors, positive and negative; and a bottleneck that has learned."""
@@ -48,7 +50,7 @@ def probe_pytorch(candidate, inputs):
         adapter.down.load_state_dict({"weight": new["down"], "bias": new["down_bias"]})
         adapter.up.load_state_dict({"weight": new["up"], "bias": new["up_bias"]})
     output = adapter(torch.tensor(inputs["hidden"]))
-    ((output - 1) ** 2).sum().backward()
+    adapter(torch.tensor(LARGE * inputs["hidden"])).sum().backward()
     gradient = adapter.up.weight.grad
     return {
         "output": as_array(output),
@@ -70,11 +72,10 @@ def probe_keras(candidate, inputs):
         adapter.down.set_weights([new["down"], new["down_bias"]])
         adapter.up.set_weights([new["up"], new["up_bias"]])
     with tf.GradientTape() as tape:
-        output = adapter(hidden)
-        loss = keras.ops.sum((output - 1) ** 2)
+        loss = keras.ops.sum(adapter(LARGE * hidden))
     gradient = tape.gradient(loss, adapter.up.kernel.value)
     return {
-        "output": as_array(output),
+        "output": as_array(adapter(hidden)),
         "count": sum(int(np.prod(v.shape)) for v in adapter.trainable_variables),
         "gradient": gradient is not None and bool(as_array(gradient).any()),
     }

@@ -102,7 +102,7 @@ EXERCISE = Exercise(
     ),
     follow_ups=(
         FollowUp(
-            _("Without the mask, accuracy falls by a point at most. Why is the fault hard to notice, and dangerous?"),
+            _("Average accuracy may hardly fall without the mask. Why is the fault hard to notice, and dangerous?"),
             _(
                 "Attention to padding is spread thinly and training with the same fault adapts to it, so averages look "
                 "fine. But answers now depend on the batch: they cannot be reproduced, short texts beside long ones "

@@ -226,8 +226,8 @@ EXERCISE = Exercise(
             _("What does pool_size trade against what?"),
             _(
                 "A large pool makes batches more alike in length, so there is less padding, and less random: length "
-                "goes with topic and class, which biases each gradient. A pool of one batch is plain shuffling. Some "
-                "50 batches a pool keep nearly all of the saving."
+                "goes with topic and class, which biases each gradient. A pool of one batch is plain shuffling. In "
+                "between lie common choices, such as 50 batches a pool."
             ),
         ),
         FollowUp(
