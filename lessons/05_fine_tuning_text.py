@@ -422,8 +422,7 @@ claim(
 )
 
 # %% [markdown]
-# One draw is no proof, but the direction is known: what fine-tuning changes, it changes for the source, and features that would have served elsewhere are bent along (Kumar et al., 2022; lesson 04, section 4, and lesson 08). If the texts
-# will come from elsewhere, keep the probe in the comparison, or train the head first (LP-FT).
+# One draw of labels is no proof of which of the two travels better, and another draw may turn it round; that moving costs much is not in doubt. Compare on *your* target: a few dozen labelled texts from there, used for nothing but testing, say more than any rule.
 
 # %% [markdown]
 # ## 7. A thousandth of the parameters: LoRA and adapters (参数高效微调)
