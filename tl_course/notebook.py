@@ -41,14 +41,17 @@ class Shown:
 
 def start(lesson: str) -> None:
     """Get ready to check a lesson's exercises: frameworks are loaded in the background while you read."""
-    frameworks = {
-        name for exercise in exercises.all_exercises() if exercise.lesson == lesson for name in exercise.variants
+    processes = {
+        exercise.process(name)
+        for exercise in exercises.all_exercises()
+        if exercise.lesson == lesson
+        for name in exercise.variants
     }
-    if not frameworks:
+    if not processes:
         lessons = sorted({exercise.lesson for exercise in exercises.all_exercises()})
         raise BadInput("a lesson with exercises", repr(lesson), f"name one of {', '.join(lessons)}")
-    for framework in frameworks:
-        runner(framework).start()
+    for process in processes:
+        runner(process).start()
 
 
 def check(exercise_id: str, framework: str | None = None, seed: int | None = None) -> Verdict:

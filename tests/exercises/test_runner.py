@@ -490,3 +490,11 @@ def test_an_answer_that_changes_its_inputs_does_not_change_the_next_case():
         "    weights =", "    hidden = hidden.clone().add_(0)\n    weights ="
     )
     assert check_source(EXERCISE.id, "pytorch", source).passed
+
+
+def test_an_exercise_that_uses_transformers_finds_it_at_hand():
+    exercise = exercises.get("silent-labels")
+    variant = exercise.variant("pytorch")
+    assert exercise.process("pytorch") == "pytorch+transformers"
+    at_hand = "import sys\nassert 'transformers.models.bert.modeling_bert' in sys.modules\n"
+    assert check_source(exercise.id, "pytorch", at_hand + variant.reference).passed

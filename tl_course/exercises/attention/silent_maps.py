@@ -182,9 +182,9 @@ EXERCISE = Exercise(
     },
     cases=cases,
     judge=judge,
-    time_limit=60.0,  # importing transformers counts
     variants={
         "pytorch": Variant(
+            uses="transformers",
             reference=PYTORCH,
             probe=probe_pytorch,
             starter=STARTER,

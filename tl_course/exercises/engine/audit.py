@@ -118,7 +118,8 @@ class _VariantAudit:
 
     def _observe(self, sources: Iterable[str], seed: int, limit: float | None = None) -> list[Run]:
         limit = limit or self.exercise.time_limit
-        return runner(self.framework).run(self.exercise.id, self.cases[seed], list(sources), limit, alone=False)
+        process = self.exercise.process(self.framework)
+        return runner(process).run(self.exercise.id, self.cases[seed], list(sources), limit, alone=False)
 
     def _score(self, run: Run, seed: int) -> float:
         return score(judge(self.exercise, self.cases[seed], run)[0])

@@ -38,7 +38,7 @@ def check_source(exercise_id: str, framework: str, source: str, seed: int = PUBL
         if is_untouched(exercise, framework, source):
             return Verdict(exercise_id, framework, 0.0, answered=False, points=exercise.points, seed=seed)
         cases = exercise.draw(seed)
-        (run,) = runner(framework).run(exercise_id, cases, [source], exercise.time_limit, alone=True)
+        (run,) = runner(exercise.process(framework)).run(exercise_id, cases, [source], exercise.time_limit, alone=True)
         findings, problem = judge(exercise, cases, run)
         earned = score(findings)
         diagnosis = None if earned == 1 else diagnose(exercise, framework, seed, run)
@@ -84,7 +84,9 @@ def mistake_runs(exercise_id: str, framework: str, seed: int) -> list[Run]:
     exercise = exercises.get(exercise_id)
     variant = exercise.variant(framework)
     sources = [mistake.code(variant.reference) for mistake in variant.mistakes.values()]
-    return runner(framework).run(exercise_id, exercise.draw(seed), sources, exercise.time_limit, alone=False)
+    return runner(exercise.process(framework)).run(
+        exercise_id, exercise.draw(seed), sources, exercise.time_limit, alone=False
+    )
 
 
 def defines(source: str, name: str) -> bool:

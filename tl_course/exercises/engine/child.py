@@ -22,7 +22,13 @@ from tl_course.compat import torchvision
 from tl_course.exercises.engine.exercise import Probe
 from tl_course.exercises.engine.plain import NotPlain, pack, unpack
 
-PRELOAD = {"numpy": ("numpy",), "pytorch": ("torch",), "keras": ("keras",)}
+PRELOAD = {
+    "numpy": ("numpy",),
+    "pytorch": ("torch",),
+    "keras": ("keras",),
+    "pytorch+transformers": ("torch", "transformers.models.bert.modeling_bert"),
+}
+"""What each kind of process imports before it takes a case: a framework, and what is slow to import beside it."""
 OUTPUT_SHOWN = 4000  # characters of what the learner's code printed
 OUTPUT_LIMIT = 64 * 2**20  # bytes it may write to one file
 MESSAGE_LIMIT = 64 * 2**20  # bytes of one message
@@ -50,20 +56,20 @@ def receive(stream: BinaryIO) -> Any:
     return unpack(data)
 
 
-def preload(framework: str) -> None:
-    """Import a framework."""
-    for module in PRELOAD[framework]:
+def preload(process: str) -> None:
+    """Import what this kind of process has at hand."""
+    if process.startswith("pytorch"):
+        torchvision()  # so that it can be imported where its compiled extension does not load
+    for module in PRELOAD[process]:
         importlib.import_module(module)
-    if framework == "pytorch":
-        torchvision()  # so that an answer can import it where its compiled extension does not load
 
 
-def serve(stream: BinaryIO, framework: str, folder: str) -> None:
+def serve(stream: BinaryIO, process: str, folder: str) -> None:
     """Answer requests, working in a new folder below ``folder``. Raises EOFError when the other side hangs up."""
     from tl_course import exercises
 
     _limit_resources()
-    _warm_up(framework)
+    _warm_up(process)
     os.chdir(tempfile.mkdtemp(dir=folder))
     output = _redirect_output()
     if hasattr(os, "register_at_fork"):  # a process that an answer leaves behind must not keep the connection open
@@ -134,13 +140,13 @@ def _seed() -> None:
         sys.modules["keras"].utils.set_random_seed(0)
 
 
-def _warm_up(framework: str) -> None:
+def _warm_up(process: str) -> None:
     """Do what a framework does once, so that it does not count against the learner's time."""
-    if framework == "pytorch":
+    if process.startswith("pytorch"):
         import torch
 
         torch.set_num_threads(1)
-    elif framework == "keras":
+    elif process == "keras":
         import keras
 
         keras.ops.convert_to_numpy(keras.ops.ones(1) + 1)
@@ -182,12 +188,12 @@ def _printed(output: int) -> str:
 
 def main() -> None:
     """Serve one connection over standard input and output: the way without fork."""
-    framework, folder = sys.argv[1:]
+    process, folder = sys.argv[1:]
     stream = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    preload(framework)
+    preload(process)
     with contextlib.suppress(EOFError):
-        serve(_Pair(*stream), framework, folder)  # type: ignore[arg-type]
+        serve(_Pair(*stream), process, folder)  # type: ignore[arg-type]
 
 
 class _Pair:

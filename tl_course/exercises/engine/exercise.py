@@ -98,6 +98,8 @@ class Variant:
         mistakes: wrong answers, by name; at least four.
         starter: the code the learner starts from, for find-the-fault exercises; otherwise made from the reference.
         equivalent: mutants of the reference that are right answers too, by id, each with the reason.
+        uses: a package that answers or probe import beside the framework and that is slow to import ("transformers");
+            the process that checks has it at hand.
     """
 
     reference: str
@@ -106,6 +108,7 @@ class Variant:
     mistakes: Mapping[str, Mistake]
     starter: str | None = None
     equivalent: Mapping[str, str] = field(default_factory=dict)
+    uses: str | None = None
 
     @property
     def entry(self) -> str:
@@ -176,6 +179,11 @@ class Exercise:
                 f"a framework of {self.id}: {', '.join(self.variants)}", repr(framework), "name one of these"
             )
         return self.variants[framework]
+
+    def process(self, framework: str) -> str:
+        """The kind of process (see `child.PRELOAD`) that runs answers in this framework."""
+        uses = self.variant(framework).uses
+        return framework if uses is None else f"{framework}+{uses}"
 
     def draw(self, seed: int) -> list[Case]:
         """The cases for a seed (``PUBLIC_SEED`` for learners, drawn when grading)."""

@@ -14,8 +14,8 @@ PR_SET_PDEATHSIG = 1  # Linux: signal to get when the parent dies
 
 def main() -> None:
     """Read connections from the socket given by its number; end when the other side is gone."""
-    framework, folder, control = sys.argv[1], sys.argv[2], socket.socket(fileno=int(sys.argv[3]))
-    preload(framework)
+    process, folder, control = sys.argv[1], sys.argv[2], socket.socket(fileno=int(sys.argv[3]))
+    preload(process)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
     while True:
         message, descriptors, _flags, _address = socket.recv_fds(control, 1, 1)
@@ -24,12 +24,12 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             control.close()
-            _child(socket.socket(fileno=descriptors[0]), framework, folder)
+            _child(socket.socket(fileno=descriptors[0]), process, folder)
         os.close(descriptors[0])
         control.sendall(pid.to_bytes(8, "big"))
 
 
-def _child(connection: socket.socket, framework: str, folder: str) -> None:
+def _child(connection: socket.socket, process: str, folder: str) -> None:
     os.setsid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -37,7 +37,7 @@ def _child(connection: socket.socket, framework: str, folder: str) -> None:
     connection.close()  # the stream keeps it open until it is closed itself
     try:
         with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-            serve(stream, framework, folder)  # type: ignore[arg-type]
+            serve(stream, process, folder)  # type: ignore[arg-type]
     finally:
         os._exit(0)
 

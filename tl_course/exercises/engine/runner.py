@@ -78,10 +78,14 @@ class _Child:
 
 
 class Runner:
-    """Runs candidates of one framework. Safe to use from several threads, one run at a time."""
+    """Runs candidates in one kind of process (see `child.PRELOAD`).
 
-    def __init__(self, framework: str, fork: bool = sys.platform == "linux") -> None:
-        self.framework = framework
+    Safe to use from several threads, one run at a time.
+    """
+
+    def __init__(self, process: str, fork: bool = sys.platform == "linux") -> None:
+        self.process = process
+        self.framework = process.partition("+")[0]
         self._start_child = self._fork_child if fork else self._spawn_child
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -235,7 +239,7 @@ class Runner:
     def _command(self, module: str) -> list[str]:
         if self._folder is None:
             self._folder = tempfile.mkdtemp(prefix="tl_course_check_")
-        return [sys.executable, "-P", "-m", f"tl_course.exercises.engine.{module}", self.framework, self._folder]
+        return [sys.executable, "-P", "-m", f"tl_course.exercises.engine.{module}", self.process, self._folder]
 
 
 class _Both:
@@ -288,8 +292,8 @@ def _kill_group(pid: int) -> None:
 _runners: dict[str, Runner] = {}
 
 
-def runner(framework: str) -> Runner:
-    """This process's runner for a framework."""
-    if framework not in _runners:
-        _runners[framework] = Runner(framework)
-    return _runners[framework]
+def runner(process: str) -> Runner:
+    """This process's runner for a kind of process; see `Exercise.process`."""
+    if process not in _runners:
+        _runners[process] = Runner(process)
+    return _runners[process]

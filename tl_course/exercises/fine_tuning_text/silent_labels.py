@@ -121,9 +121,9 @@ EXERCISE = Exercise(
     },
     cases=cases,
     judge=judge,
-    time_limit=60.0,  # importing transformers counts
     variants={
         "pytorch": Variant(
+            uses="transformers",
             reference=code.PYTORCH,
             probe=probe_pytorch,
             starter=code.PYTORCH_STARTER,
