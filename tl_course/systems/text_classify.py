@@ -7,6 +7,7 @@ for the pretrained layers; the confusion matrix, precision and recall that the l
 BERT for sequences: Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers, NAACL 2019.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,8 @@ from tl_course.systems.text_demonstration import write_topics
 
 def train(classifier: Any, dataset: Dataset, training: Training) -> History:
     """Everything at once, the pretrained encoder at a fiftieth of the head's rate."""
-    from tl_course.pytorch.finetune import fine_tune
-
-    return fine_tune(
+    finetune = import_module(f"tl_course.{classifier.backbone.framework}.finetune")
+    return finetune.fine_tune(
         classifier,
         dataset,
         num_epochs=training.num_epochs,
