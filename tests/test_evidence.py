@@ -11,6 +11,7 @@ DRAWN = (  # what lessons draw
     "label_efficiency",
     "text_features",
     "text_fine_tuning",
+    "text_instability",
     "small_pretraining",
     "pretext",
     "label_counts",
