@@ -12,6 +12,7 @@ DRAWN = (  # what lessons draw
     "text_features",
     "text_fine_tuning",
     "text_instability",
+    "text_adaptation",
     "small_pretraining",
     "pretext",
     "label_counts",
