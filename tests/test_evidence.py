@@ -27,6 +27,7 @@ DRAWN = (  # what lessons draw
     "semi_supervised",
     "sentiment_shift",
     "attention_agreement",
+    "attention_adversary",
 )
 
 
