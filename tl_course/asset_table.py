@@ -258,6 +258,19 @@ _TABLE = (
         homepage="https://github.com/zalandoresearch/fashion-mnist",
         folder="zoo/weights",
     ),
+    Asset(
+        name="tiny_vit",
+        kind="weights",
+        source="shipped",
+        origin="tl_course",
+        version="1",
+        files={"tiny_vit.safetensors": "a7eb80833525873a45f0378929ceeb2b5474fce3d5336f277844d7585d8353f1"},
+        size=803_448,
+        licence="Apache-2.0",
+        citation="this course: benchmarks/evidence/train_tiny_vit.py; model card beside the file",
+        homepage="https://arxiv.org/abs/2010.11929",
+        folder="zoo/weights",
+    ),
 )
 
 ASSETS: dict[str, Asset] = {asset.name: asset for asset in _TABLE}

@@ -69,7 +69,12 @@ def cluttered_digits(size: int = 48, seed: int = 0) -> Dataset:
 
 
 def compose(
-    digits: Floats, y: NDArray[np.int64], backgrounds: list[tuple[Floats, Box]], size: int, rng: np.random.RandomState
+    digits: Floats,
+    y: NDArray[np.int64],
+    backgrounds: list[tuple[Floats, Box]],
+    size: int,
+    rng: np.random.RandomState,
+    spread: float = 1.0,
 ) -> Split:
     """Put each digit at a random place of a random crop.
 
@@ -79,6 +84,7 @@ def compose(
         backgrounds: photographs (H, W, 1) in [0, 1] with the region that crops may come from.
         size: side of the images.
         rng: draws photograph, crop and place of each digit.
+        spread: how far from the centre a digit may be, as a share of what the image has room for.
 
     Returns:
         x (N, size, size, 1), y, and the extras "mask" and "box" of `cluttered_digits`.
@@ -86,8 +92,9 @@ def compose(
     count, height, width = digits.shape[:3]
     x = np.stack([_crop(*backgrounds[rng.randint(len(backgrounds))], size, rng) for _digit in range(count)])
     x *= np.float32(DIMMED)
-    top = rng.randint(0, size - height + 1, count)
-    left = rng.randint(0, size - width + 1, count)
+    margins = [round((1 - spread) / 2 * (size - side)) for side in (height, width)]
+    top = rng.randint(margins[0], size - height - margins[0] + 1, count)
+    left = rng.randint(margins[1], size - width - margins[1] + 1, count)
     opacity = np.zeros_like(x)
     for i in range(count):
         opacity[i, top[i] : top[i] + height, left[i] : left[i] + width] = digits[i]

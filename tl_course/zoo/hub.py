@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 
-OFFLINE = ("mobilenet_v2", "fashion_resnet", "minilm")  # models whose weights need no hub
+OFFLINE = ("mobilenet_v2", "fashion_resnet", "minilm", "tiny_vit")  # models whose weights need no hub
 TIMEOUT = 10.0  # seconds without an answer after which a download is given up
 
 

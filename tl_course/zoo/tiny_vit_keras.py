@@ -1,7 +1,10 @@
-"""TinyViT in Keras: the Vision Transformer of tiny_vit_torch, with the same numbers.
+"""TinyViT in Keras: a Vision Transformer small enough to train, ship and look into.
 
-Dosovitskiy et al., An Image is Worth 16x16 Words, 2021: an image is cut into patches, each patch becomes a token, and
-from there on it is an encoder like any other. 48x48 greyscale images, 64 patches of 6x6 pixels.
+Dosovitskiy et al., An Image is Worth 16x16 Words, 2021: an image becomes a grid of patch tokens, and from there on it
+is an encoder like any other. Linear patches learn slowly from few images, so the tokens come from four small
+convolutions (Xiao et al., Early Convolutions Help Transformers See Better, 2021): 48x48 greyscale pixels, 8x8 tokens
+6 pixels apart, each of which sees the 23x23 pixels around it. The PyTorch twin is
+tiny_vit_torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,26 +16,9 @@ from keras import layers, ops
 
 from tl_course.keras.encoder import EncoderBlock, EncoderOutput, run_blocks
 from tl_course.keras.encoder_weights import block_layers, set_state
-from tl_course.zoo.tiny_vit_sizes import TinyViTSizes, check_vit_images, grid_positions
+from tl_course.zoo.tiny_vit_sizes import STEM, TinyViTSizes, check_vit_images, grid_positions
 
 FEATURES = "features"  # the layer whose output is the class token's vector
-
-
-@keras.saving.register_keras_serializable("tl_course")
-class Patches(layers.Layer):
-    """Images (N, H, W, 1) -> the pixels of each patch (N, P, p²), patches and pixels row by row."""
-
-    def __init__(self, patch_size: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.patch_size = patch_size
-
-    def call(self, x: Any) -> Any:
-        side, p = x.shape[1] // self.patch_size, self.patch_size
-        x = ops.reshape(x, (-1, side, p, side, p))  # (N, rows, p, columns, p)
-        return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4)), (-1, side * side, p * p))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "patch_size": self.patch_size}
 
 
 @keras.saving.register_keras_serializable("tl_course")
@@ -59,21 +45,24 @@ class First(layers.Layer):
 
 
 class TinyViT(keras.Model):
-    """Patches, class token, positions, pre-norm blocks, LayerNorm, linear head on the class token. A functional model.
+    """Convolutional stem, class token, positions, pre-norm blocks, LayerNorm, linear head on the class token.
+
+    A functional model, so that layers, heads and weights are found as in any other.
 
     Args:
         num_classes: width of the head `head`.
         sizes: of the network; the defaults are the shipped weights'.
 
     Attributes:
-        patch_size: side of a patch in pixels.
+        patch_size: how many pixels the tokens are apart.
     """
 
     def __init__(self, num_classes: int = 10, sizes: TinyViTSizes | None = None) -> None:
         sizes = TinyViTSizes() if sizes is None else sizes
         inputs = keras.Input((sizes.image_size, sizes.image_size, 1))
-        x = Patches(sizes.patch_size, name="cut")(inputs)  # (N, P, p²)
-        x = layers.Dense(sizes.dim, name="patches")(x)  # (N, P, D)
+        x = inputs
+        for layer in _stem(sizes):
+            x = layer(x)  # … (N, P, D)
         x = ClassTokenAndPositions(name="tokens")(x)  # (N, 1 + P, D)
         block = (sizes.dim, sizes.num_heads, sizes.hidden_dim, sizes.dropout, "pre", sizes.eps)
         for number in range(sizes.num_layers):
@@ -93,8 +82,8 @@ class TinyViT(keras.Model):
     def embed(self, x: Any) -> Any:
         """Normalised images (N, H, W, 1) -> tokens (N, 1 + P, D): the class token, then the patches row by row."""
         check_vit_images(self.sizes, tuple(x.shape), channels_axis=3)
-        for name in ("cut", "patches", "tokens"):
-            x = self.get_layer(name)(x)
+        for layer in self.layers[1 : self.layers.index(self.get_layer("tokens")) + 1]:
+            x = layer(x)
         return x
 
     def encode(self, x: Any, output_attentions: bool = False) -> EncoderOutput:
@@ -106,9 +95,24 @@ class TinyViT(keras.Model):
         return EncoderOutput(self.get_layer("norm")(last), hidden_states, attentions)
 
 
+def _stem(sizes: TinyViTSizes) -> list[layers.Layer]:
+    """Images (N, H, W, 1) -> patch vectors (N, P, D). No padding where the stride is 3: nothing overlaps."""
+    stem: list[layers.Layer] = []
+    for number, (width, stride) in enumerate(STEM):
+        if number:
+            stem.append(layers.Activation("gelu", name=f"gelu_{number}"))
+        if stride != 3:
+            stem.append(layers.ZeroPadding2D(1, name=f"pad_{number}"))
+        stem.append(layers.Conv2D(width, 3, strides=stride, name=f"stem_{number}"))
+    return [*stem, layers.Reshape((sizes.num_patches, sizes.dim), name="patches")]
+
+
 def port(model: TinyViT, state: Mapping[str, np.ndarray]) -> None:
     """Copy the PyTorch twin's state_dict, as arrays, into the model."""
     state = dict(state)
     model.get_layer("tokens").set_weights([state.pop("class_token"), state.pop("positions")])
-    named = {name: model.get_layer(name) for name in ("patches", "norm", "head")}
+    for number in range(len(STEM)):
+        kernel, bias = (state.pop(f"stem.{2 * number}.{kind}") for kind in ("weight", "bias"))  # GELUs lie between
+        model.get_layer(f"stem_{number}").set_weights([kernel.transpose(2, 3, 1, 0), bias])  # (H, W, in, out)
+    named = {name: model.get_layer(name) for name in ("norm", "head")}
     set_state({**named, **block_layers(model.blocks)}, state)

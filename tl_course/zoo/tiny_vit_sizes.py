@@ -1,6 +1,7 @@
 """The sizes of TinyViT, the same for PyTorch and Keras."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +15,16 @@ MEAN, STD = (0.27,), (0.19,)
 """Of the training images of cluttered_digits, rounded."""
 
 
+STEM = ((16, 2), (32, 1), (64, 3), (64, 1))
+"""Width and stride of the 3x3 convolutions that turn pixels into tokens; the strides multiply to the patch size."""
+
+
 @dataclass(frozen=True)
 class TinyViTSizes:
     """What decides the weights of a `TinyViT`. The defaults are the shipped weights'.
 
     Attributes:
-        image_size: height and width of the images, a multiple of patch_size.
-        patch_size: side of a patch in pixels.
-        dim: D, width of the token vectors.
+        image_size: height and width of the images, a multiple of `patch_size`.
         num_layers: number of blocks.
         num_heads: attention heads of each block.
         hidden_dim: width of the feed-forward networks.
@@ -30,9 +33,7 @@ class TinyViTSizes:
     """
 
     image_size: int = 48
-    patch_size: int = 6
-    dim: int = 64
-    num_layers: int = 5
+    num_layers: int = 4
     num_heads: int = 4
     hidden_dim: int = 128
     dropout: float = 0.0
@@ -40,12 +41,22 @@ class TinyViTSizes:
 
     def __post_init__(self) -> None:
         check_heads(self.dim, self.num_heads)
-        if self.image_size % self.patch_size:
+        if self.image_size < 1 or self.image_size % self.patch_size:
             raise BadInput(
-                _("image_size as a multiple of patch_size"),
-                f"image_size={self.image_size}, patch_size={self.patch_size}",
-                _("choose for example image_size=48, patch_size=6"),
+                _("image_size as a multiple of {size}").format(size=self.patch_size),
+                str(self.image_size),
+                _("48 is what the shipped weights were trained at"),
             )
+
+    @property
+    def dim(self) -> int:
+        """D, width of the token vectors."""
+        return STEM[-1][0]
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch in pixels: how far apart the tokens' centres are."""
+        return prod(stride for _width, stride in STEM)
 
     @property
     def num_patches(self) -> int:

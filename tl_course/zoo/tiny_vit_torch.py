@@ -1,8 +1,10 @@
 """TinyViT in PyTorch: a Vision Transformer small enough to train, ship and look into.
 
-Dosovitskiy et al., An Image is Worth 16x16 Words, 2021: an image is cut into patches, each patch becomes a token, and
-from there on it is an encoder like any other. 48x48 greyscale images, 64 patches of 6x6 pixels. The Keras twin is
-tiny_vit_keras, and the sizes are in tiny_vit_sizes.
+Dosovitskiy et al., An Image is Worth 16x16 Words, 2021: an image becomes a grid of patch tokens, and from there on it
+is an encoder like any other. Linear patches learn slowly from few images, so the tokens come from four small
+convolutions (Xiao et al., Early Convolutions Help Transformers See Better, 2021): 48x48 greyscale pixels, 8x8 tokens
+6 pixels apart, each of which sees the 23x23 pixels around it. The Keras twin is
+tiny_vit_keras, the sizes are in tiny_vit_sizes.
 """
 
 import torch
@@ -10,25 +12,25 @@ from torch import Tensor, nn
 
 from tl_course.pytorch.encoder import EncoderBlock, EncoderOutput, run_blocks
 from tl_course.pytorch.self_attention import linear_map
-from tl_course.zoo.tiny_vit_sizes import TinyViTSizes, check_vit_images, grid_positions
+from tl_course.zoo.tiny_vit_sizes import STEM, TinyViTSizes, check_vit_images, grid_positions
 
 
 class TinyViT(nn.Module):
-    """Patches, class token, positions, pre-norm blocks, LayerNorm, linear head on the class token.
+    """Convolutional stem, class token, positions, pre-norm blocks, LayerNorm, linear head on the class token.
 
     Args:
         num_classes: width of the head `head`.
         sizes: of the network; the defaults are the shipped weights'.
 
     Attributes:
-        patch_size: side of a patch in pixels.
+        patch_size: how many pixels the tokens are apart.
     """
 
     def __init__(self, num_classes: int = 10, sizes: TinyViTSizes | None = None) -> None:
         super().__init__()
         self.sizes = sizes = TinyViTSizes() if sizes is None else sizes
         self.patch_size = sizes.patch_size
-        self.patches = linear_map(sizes.patch_size**2, sizes.dim)
+        self.stem = _stem()
         self.class_token = nn.Parameter(0.02 * torch.randn(1, 1, sizes.dim))
         self.positions = nn.Parameter(torch.from_numpy(grid_positions(sizes)))
         block = (sizes.dim, sizes.num_heads, sizes.hidden_dim, sizes.dropout, "pre", sizes.eps)
@@ -39,10 +41,8 @@ class TinyViT(nn.Module):
     def embed(self, x: Tensor) -> Tensor:
         """Normalised images (N, 1, H, W) -> tokens (N, 1 + P, D): the class token, then the patches row by row."""
         check_vit_images(self.sizes, tuple(x.shape), channels_axis=1)
-        side = self.sizes.image_size // self.patch_size
-        x = x.unflatten(3, (side, -1)).unflatten(2, (side, -1))  # (N, 1, rows, p, columns, p)
-        x = x.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)  # (N, rows, columns, p, p, 1) -> (N, P, p²)
-        tokens = torch.cat([self.class_token.expand(len(x), -1, -1), self.patches(x)], dim=1)  # (N, 1 + P, D)
+        patches = self.stem(x).flatten(2).transpose(1, 2)  # (N, D, rows, columns) -> (N, P, D)
+        tokens = torch.cat([self.class_token.expand(len(x), -1, -1), patches], dim=1)  # (N, 1 + P, D)
         return tokens + self.positions
 
     def encode(self, x: Tensor, output_attentions: bool = False) -> EncoderOutput:
@@ -60,3 +60,14 @@ class TinyViT(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images (N, 1, H, W) -> logits (N, num_classes)."""
         return self.head(self.forward_features(x))
+
+
+def _stem() -> nn.Sequential:
+    """Images (N, 1, H, W) -> patch vectors (N, D, H / 6, W / 6). No padding where the stride is 3: nothing overlaps."""
+    stem, channels = nn.Sequential(), 1
+    for width, stride in STEM:
+        if channels > 1:
+            stem.append(nn.GELU())
+        stem.append(nn.Conv2d(channels, width, kernel_size=3, stride=stride, padding=0 if stride == 3 else 1))
+        channels = width
+    return stem
