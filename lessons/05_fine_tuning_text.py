@@ -426,46 +426,75 @@ claim(
 # %% [markdown]
 # ## 7. Another domain (跨领域)
 #
-# Labels in one domain, texts to be sorted in another: the rule, not the exception, in practice. Lesson 03 drew the matrix of four domains for the probe. Fine-tuning changes *every* weight for the source.
+# Labels in one domain, texts to be sorted in another: the rule, not the exception, in practice. Lesson 03 drew the matrix of four domains for the probe. Fine-tuning changes *every* weight for the source, and
+# Kumar et al. (2022) found images where it loses to the probe outside its domain for that reason.
 #
-# **Predict before you run.** The classifier from section 4, trained on 100 tweets, and a probe on the same 100. What is left of each on products, films and news? Does fine-tuning cost more outside than the probe does?
+# **Predict before you run.** 100 labels of the row's domain, tested on the column's, mean of five draws. Does fine-tuning beat the probe inside its domain? Outside? `python benchmarks/evidence/text_domains.py` makes both matrices again.
 
 # %%
-from sklearn.linear_model import LogisticRegression
-
-unit = minilm.features(few.train.x)  # (100, 384), length 1
-probe_head = LogisticRegression(C=10.0, max_iter=2000).fit(unit, few.train.y)
-elsewhere = {"fine-tuned": {"tweets": report.macro_recall}, "linear probe": {}}
-for domain in ("tweets", "products", "movies", "news"):
-    target = data.load("sentiment", domain=domain).test
-    target = target.take(np.random.RandomState(0).permutation(len(target))[: 400 if domain == "tweets" else 150])
-    answers = probe_head.predict(minilm.features(target.x))
-    elsewhere["linear probe"][domain] = balanced_accuracy(answers, target.y)
-    if domain != "tweets":
-        elsewhere["fine-tuned"][domain] = balanced_accuracy(classifier.predict(target.x), target.y)
+moved = evidence.load("text_domains")
+domains = moved["settings"]["domains"]
+matrices = {name: np.array(values) for name, values in moved["results"]["balanced_accuracy"].items()}  # (draws, 4, 4)
 plots.matrix(
-    np.array([list(row.values()) for row in elsewhere.values()]),
-    list(elsewhere),
-    list(elsewhere["linear probe"]),
-    "Trained on 100 tweets: balanced accuracy, one draw",
+    matrices["fine-tuned"].mean(axis=0),
+    domains,
+    domains,
+    "Fine-tuned MiniLM: balanced accuracy",
     "tested on",
-    "method",
+    "trained on",
     limits=(0.5, 0.95),
 )
 
 # %%
-costs_of_moving = {
-    name: row["tweets"] - np.mean([value for domain, value in row.items() if domain != "tweets"])
-    for name, row in elsewhere.items()
-}
+plots.matrix(
+    matrices["linear probe"].mean(axis=0),
+    domains,
+    domains,
+    "Linear probe on frozen MiniLM: balanced accuracy",
+    "tested on",
+    "trained on",
+    limits=(0.5, 0.95),
+)
+
+# %%
+inside = np.eye(len(domains), dtype=bool)
+costs_of_moving = {name: values[:, inside].mean() - values[:, ~inside].mean() for name, values in matrices.items()}
+lead = matrices["fine-tuned"] - matrices["linear probe"]  # (draws, 4, 4)
+lead_outside = lead[:, ~inside].mean(axis=1)  # (draws,)
 claim(
-    "outside the tweets both lose at least 5 points on average (one draw of labels)",
-    min(costs_of_moving.values()) > 0.05,
-    measured=", ".join(f"{name} {value:.1%}" for name, value in costs_of_moving.items()),
+    "leaving the domain costs both at least 3 points; inside, the two are within 2 points of each other; outside, fine-tuning leads by 1 to 7 points on average, yet loses at least 2 in some pairs and gains at least 8 in others",
+    min(costs_of_moving.values()) > 0.03
+    and abs(lead[:, inside].mean()) < 0.02
+    and 0.01 < lead_outside.mean() < 0.07
+    and lead.mean(axis=0)[~inside].min() < -0.02
+    and lead.mean(axis=0)[~inside].max() > 0.08,
+    measured="moving costs "
+    + ", ".join(f"{name} {value:.1%}" for name, value in costs_of_moving.items())
+    + f"; fine-tuning against the probe: inside {lead[:, inside].mean():+.1%}, outside {lead_outside.mean():+.1%} ± {lead_outside.std(ddof=1):.1%} "
+    f"over draws, {lead.mean(axis=0)[~inside].min():+.1%} to {lead.mean(axis=0)[~inside].max():+.1%} over pairs",
 )
 
 # %% [markdown]
-# One draw of labels is no proof of which of the two travels better, and another draw may turn it round; that moving costs much is not in doubt. Compare on *your* target: a few dozen labelled texts from there, used for nothing but testing, say more than any rule.
+# So the expectation did **not** come out: here fine-tuning travelled better than the probe on average, by about as much as draws of labels differ, and which of them wins depends on the pair. Each cell is tested on 100 texts, so single cells are uncertain by several points. Compare on *your* target: a few dozen labelled texts from there, used for nothing but testing, say more than any rule. One cell made again, the probe from tweets to
+# films, first draw:
+
+# %%
+known = tweets.train.take(np.random.RandomState(0).permutation(len(tweets.train))[:2100])
+chosen = data.few_shot(known.y, moved["settings"]["labels"] // 2, 0)
+films = data.load("sentiment", domain="movies").test
+films = films.take(np.random.RandomState(0).permutation(len(films))[: moved["settings"]["test_texts"]])
+again = balanced_accuracy(
+    probes.linear_probe(
+        minilm.features(known.x[chosen]), known.y[chosen], minilm.features(films.x), films.y
+    ).predictions,
+    films.y,
+)
+committed = matrices["linear probe"][0, domains.index("tweets"), domains.index("movies")]
+claim(
+    "tweets to films, first draw: the committed balanced accuracy of the probe is what the code gives today, to 2 points",
+    abs(again - committed) < 0.02,
+    measured=f"{again:.1%} now, {committed:.1%} committed",
+)
 
 # %% [markdown]
 # ## 8. A thousandth of the parameters: LoRA and adapters (参数高效微调)
@@ -707,7 +736,7 @@ claim(
 # | finance (金融文本) | filings, news, analysts' notes; labels by experts, or by the price that followed | split by **time**, never at random: tomorrow's price must not be known; companies recur, so split by company too; licences of data vendors; words change sign ("liability" is neutral) |
 # | education (教育) | essays with marks, questions, forum posts | split by **student** and by essay question; marks carry the marker's habits and bias against dialects; minors' data; a mark needs a reason that can be appealed |
 #
-# We have no such data that may be shipped with a course. The measured stand-in is the table above (domain for topic) and lesson 03's matrix over four domains: what changes when texts come from elsewhere is the same in all four cases.
+# We have no such data that may be shipped with a course. The measured stand-in is the table above (domain for topic) and section 7's matrices over four domains: what changes when texts come from elsewhere is the same in all four cases.
 #
 # ## Where this goes wrong in practice
 #
@@ -767,7 +796,8 @@ claim(
 # - Mask twice: in attention and in pooling. Pad to the batch, bucket by length.
 # - Small rate, warm-up, decay to zero, no decay on gains and biases; several seeds.
 # - Twenty labels: probe. Some hundred: fine-tune. Always beside TF-IDF and the larger class.
-# - LoRA and adapters save optimizer state and disk, not activations; merged LoRA is exact.
+# - Leaving the domain costs every method; which one travels best depends on the pair, so test on texts from the target.
+# - LoRA and adapters are as good as full fine-tuning here; they save optimizer state and disk, most activations stay; merged LoRA is exact.
 #
 # ## Sources
 #

@@ -13,6 +13,7 @@ DRAWN = (  # what lessons draw
     "text_fine_tuning",
     "text_instability",
     "text_adaptation",
+    "text_domains",
     "small_pretraining",
     "pretext",
     "label_counts",
