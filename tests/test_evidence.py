@@ -14,6 +14,7 @@ DRAWN = (  # what lessons draw
     "text_instability",
     "text_adaptation",
     "text_domains",
+    "further_pretraining",
     "small_pretraining",
     "pretext",
     "label_counts",
