@@ -291,7 +291,7 @@ claim(
 # Ask a fine-tuned classifier itself which tokens matter. **Leave-one-out** (留一法): hide a token and see how far the log-odds of the answer move. **Gradient × input** (梯度乘输入): the same to first order, one backward pass
 # for all tokens. Both are about *this* model's *answer*; an attention map is about a mixture somewhere inside.
 #
-# The live part trains MiniLM on 800 tweets, as seed 0 of the committed experiment does.
+# The live part trains MiniLM on 200 tweets, a quarter of what the committed experiment takes.
 
 # %%
 from dataclasses import replace
@@ -303,8 +303,8 @@ saved = evidence.load("attention_agreement")
 setting = saved["settings"]
 few = replace(
     tweets,
-    train=tweets.train.take(data.few_shot(tweets.train.y, setting["per_class"], seed=0)),
-    val=tweets.val.take(data.few_shot(tweets.val.y, 50, seed=0)),
+    train=tweets.train.take(data.few_shot(tweets.train.y, setting["per_class"] // 4, seed=0)),
+    val=tweets.val.take(data.few_shot(tweets.val.y, 25, seed=0)),
 )
 classifier = TextClassifier(encoder, tweets.class_names, seed=0)
 history = fit(
@@ -425,7 +425,7 @@ live = np.nanmean(
 )
 committed = with_loo[0, at["last layer"]]
 claim(
-    "seed 0 made again, on 40 of the 100 tweets: the committed τ of the last layer with leave-one-out, to 0.12",
+    "a slice made again, the model trained on a quarter of the tweets and asked about 40 of the 100: the committed τ of the last layer with leave-one-out, to 0.12",
     abs(live - committed) < 0.12,
     measured=f"{live:.2f} now, {committed:.2f} committed",
 )
@@ -501,8 +501,8 @@ for _ in range(150):
     (100 * (moved - 0.005).clamp(min=0) - far).sum().backward()
     optimizer.step()
 claim(
-    "over contextual vectors other weights with the same answer are easily found: for half of the tweets at a distance of 0.7 or more",
-    best.median() > 0.7,
+    "over contextual vectors other weights with the same answer are easily found: for half of the tweets at a distance of 0.3 or more",
+    best.median() > 0.3,
     measured=f"median distance {best.median():.2f} with the probability kept to 0.01",
 )
 
@@ -510,7 +510,7 @@ claim(
 # ## 6. Patches instead of words (视觉 Transformer)
 #
 # A vision transformer cuts the image into patches and treats them as tokens, with a class token in front, from which the answer is read. Here is one of ours, small enough to ship: it names the handwritten digit on a cluttered
-# photograph. For these images we *know* where the digit is, so "does it look at the digit?" becomes a number: the share of a map's mass inside the digit's box. Chance is the share of the image that the box covers; the control is the same network with random weights.
+# photograph (its patch vectors come from four small convolutions, so each has seen 23 by 23 pixels around its own 6 by 6). For these images we *know* where the digit is, so "does it look at the digit?" becomes a number: the share of a map's mass inside the digit's box. Chance is the share of the image that the box covers; the control is the same network with random weights.
 #
 # **Predict before you run.** The class token's row in the last layer, rollout, and occlusion (cover a patch, ask again; 遮挡): order them by their share inside the box.
 
@@ -520,7 +520,7 @@ from tl_course.pytorch.attention import occlusion
 vit = zoo.load("tiny_vit", device="cpu")
 blank = zoo.load("tiny_vit", weights=None, device="cpu")
 clutter = data.load("cluttered_digits").test
-clutter = clutter.take(np.linspace(0, len(clutter) - 1, 120).astype(int))  # all classes
+clutter = clutter.take(np.linspace(0, len(clutter) - 1, 60).astype(int))  # all classes
 pictures, boxes, patch = clutter.x, clutter.extras["box"], vit.model.patch_size
 seen = attention_maps(vit, pictures)
 
@@ -537,7 +537,7 @@ def heat_maps(model, maps):
 
 
 heat = heat_maps(vit, seen)
-shown = [20, 55, 100]
+shown = [10, 27, 50]
 attention_plots.patch_overlay(
     [pictures[i] for i in shown for _ in heat],
     [values[i] for i in shown for values in heat.values()],
