@@ -12,6 +12,7 @@ import os
 import random
 import re
 import sys
+import sysconfig
 import tempfile
 import traceback
 from typing import Any, BinaryIO
@@ -34,6 +35,7 @@ OUTPUT_LIMIT = 64 * 2**20  # bytes it may write to one file
 MESSAGE_LIMIT = 64 * 2**20  # bytes of one message
 GRACE = 5.0  # seconds after its time limit until a child ends itself, should nobody have ended it
 ANSWER = "<your answer>"
+PACKAGES = sysconfig.get_paths()["purelib"] + os.sep  # left out of what is shown: warnings begin with a file's path
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Keras colours its messages
 
 
@@ -182,7 +184,7 @@ def _printed(output: int) -> str:
             stream.flush()
     size = os.fstat(output).st_size
     os.lseek(output, 0, os.SEEK_SET)
-    text = os.read(output, OUTPUT_SHOWN).decode(errors="replace")
+    text = os.read(output, OUTPUT_SHOWN).decode(errors="replace").replace(PACKAGES, "")
     return text + (f"\n… ({size:,} bytes in all)" if size > OUTPUT_SHOWN else "")
 
 
