@@ -69,8 +69,8 @@ def probe_keras(candidate, inputs):
     adapter(hidden)  # builds its layers
     if inputs["learned"]:
         new = inputs["learned"]
-        adapter.down.set_weights([new["down"], new["down_bias"]])
-        adapter.up.set_weights([new["up"], new["up_bias"]])
+        _fill(adapter.down, new["down"], new["down_bias"])
+        _fill(adapter.up, new["up"], new["up_bias"])
     with tf.GradientTape() as tape:
         loss = keras.ops.sum(adapter(LARGE * hidden))
     gradient = tape.gradient(loss, adapter.up.kernel.value)
@@ -79,6 +79,14 @@ def probe_keras(candidate, inputs):
         "count": sum(int(np.prod(v.shape)) for v in adapter.trainable_variables),
         "gradient": gradient is not None and bool(as_array(gradient).any()),
     }
+
+
+def _fill(layer, kernel, bias):
+    """Like set_weights, whose message holds Keras's running number of the layer and so differs between processes."""
+    for variable, value in zip(layer.weights, (kernel, bias), strict=True):
+        if tuple(variable.shape) != value.shape:
+            raise ValueError(f"expected weights of shape {value.shape}, yours have {tuple(variable.shape)}")
+        variable.assign(value)
 
 
 EXERCISE = Exercise(
