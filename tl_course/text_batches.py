@@ -1,12 +1,19 @@
 """Texts as token ids in batches: like lengths together, padded to the longest of the batch and no further."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from tl_course.errors import BadInput
 from tl_course.fit_options import batch_sizes
 from tl_course.i18n import _
+
+AT_ONCE = 32
+"""Texts that are run at once where nothing is trained."""
+
+Pooling = Literal["mean", "cls"]
+"""One vector of a text's token vectors: their mean, padding left out, or the first."""
 
 POOL = 32
 """Batches whose texts are sorted by length together in training: enough to save padding, few enough to stay random."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tl_course.bench.features import _same, _sentence_transformer
+from tl_course.bench.features import against_sentence_transformers
 from tl_course.bench.timing import Comparison, compare, machine
 from tl_course.data.dataset import Dataset, Split
 from tl_course.errors import CourseError
@@ -20,7 +20,6 @@ from tl_course.errors import CourseError
 NUM_TEXTS = 1000
 NUM_TRAIN = 256
 NUM_VAL = 64
-ENCODE_BATCH = 32
 TRAIN_BATCH = 16
 NUM_EPOCHS = 1
 LR = 5e-5
@@ -45,7 +44,9 @@ def run(num_texts: int = NUM_TEXTS, num_train: int = NUM_TRAIN, rounds: int = RO
         CourseError: a package is missing, the two sides do not give the same features, or a side did not train.
     """
     compared = {
-        "vs sentence-transformers": _encoding([str(text) for text in _mixed("train", num_texts).x], rounds),
+        "vs sentence-transformers": against_sentence_transformers(
+            [str(text) for text in _mixed("train", num_texts).x], rounds
+        ),
         "vs hf trainer": _fine_tuning(num_train, rounds),
     }
     return {
@@ -66,19 +67,6 @@ def _mixed(part: str, count: int) -> Split:
     x = np.concatenate([split.x[:each] for split in splits])
     y = np.concatenate([split.y[:each] for split in splits])
     return Split(x, y).take(np.random.default_rng(0).permutation(len(x)))
-
-
-def _encoding(texts: list[str], rounds: int) -> Comparison:
-    from tl_course import zoo
-
-    theirs = _sentence_transformer()
-    ours = zoo.load("minilm", device="cpu")
-
-    def encode() -> np.ndarray:
-        return theirs.encode(texts, batch_size=ENCODE_BATCH, show_progress_bar=False)
-
-    _same(ours.features(texts, batch_size=ENCODE_BATCH), encode())
-    return compare(lambda: ours.features(texts, batch_size=ENCODE_BATCH), encode, rounds)
 
 
 def _fine_tuning(num_train: int, rounds: int) -> Comparison:

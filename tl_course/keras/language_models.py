@@ -17,6 +17,7 @@ from tl_course.errors import CourseError
 from tl_course.fit_options import batch_sizes, progress_bar
 from tl_course.i18n import _
 from tl_course.keras.encoder import Encoder
+from tl_course.keras.fit import seed_dropout
 from tl_course.keras.optim import GroupedAdamW
 from tl_course.masking import IGNORED, MaskingVocab
 from tl_course.pretraining import Objective, PretrainingHistory, TokenBatch, check_objective, draw_token, token_batches
@@ -144,7 +145,7 @@ def pretrain(
     }
     optimizer = GroupedAdamW(rates)
     optimizer.build(model.trainable_variables)
-    _seed_dropout(model, seed)
+    seed_dropout(model, seed)
     train_step = _train_step(model, optimizer)
     history, start = PretrainingHistory(objective), time.perf_counter()
     losses = []
@@ -221,13 +222,6 @@ def _at(hidden: Tensor, at: Tensor | None) -> Tensor:
 def _tensors(batch: TokenBatch) -> tuple[Tensor, ...]:
     arrays = (batch.input_ids, batch.attention_mask, batch.at, batch.targets)
     return tuple(tf.constant(array, tf.int64) for array in arrays)
-
-
-def _seed_dropout(model: keras.Model, seed: int) -> None:
-    """Start the generators of the dropout layers anew, however deep they lie."""
-    for number, variable in enumerate(model.non_trainable_variables):
-        if "seed_generator" in variable.path:
-            variable.assign([seed, number])
 
 
 def _traced(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

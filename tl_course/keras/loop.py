@@ -24,10 +24,9 @@ from tl_course.keras.freezing import has_free_statistics
 from tl_course.keras.heads import backbone_layers
 from tl_course.keras.text_classifier import TextClassifier
 from tl_course.schedules import warmup_cosine
-from tl_course.text_batches import length_buckets, pad
+from tl_course.text_batches import AT_ONCE, length_buckets, pad
 
 _AT_ONCE = 64  # images run at once where nothing is trained
-_TEXTS_AT_ONCE = 32
 _SHARE_OF_MEMORY = 0.25  # of what is free; prepared images may take so much
 
 
@@ -90,7 +89,7 @@ class Examples:
     def apply(self, forward: Callable[[Any], Any]) -> np.ndarray:
         """`forward` of every input, a few at a time: (N, ...)."""
         if self.lengths is not None:
-            batches = length_buckets(self.lengths, _TEXTS_AT_ONCE)
+            batches = length_buckets(self.lengths, AT_ONCE)
             rows = [np.asarray(forward(self.recipe(tf.gather(self.inputs, batch)))) for batch in batches]
             return np.concatenate(rows)[np.argsort(np.concatenate(batches))]
         starts = range(0, len(self), _AT_ONCE)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -20,15 +20,10 @@ from tl_course.keras.encoder import Encoder
 from tl_course.keras.features import masked_mean
 from tl_course.keras.freezing import unfreeze
 from tl_course.keras.heads import HEAD
-from tl_course.text_batches import check_max_tokens, check_text_head, length_buckets, pad
-from tl_course.zoo.inputs import check_batch_size, check_texts
+from tl_course.text_batches import AT_ONCE, Pooling, check_max_tokens, check_text_head, length_buckets, pad
+from tl_course.zoo.inputs import check_batch_size
 from tl_course.zoo.pretrained import Weights
 from tl_course.zoo.texts_keras import KerasTextModel
-
-AT_ONCE = 32
-"""Texts that are run at once where nothing is trained."""
-
-Pooling = Literal["mean", "cls"]
 
 
 class TextNetwork(keras.Model):
@@ -161,8 +156,7 @@ class TextClassifier:
 
     def num_tokens(self, texts: Iterable[str]) -> np.ndarray:
         """Texts (N,) -> how many tokens each has before it is cut, special ones included, int64 (N,)."""
-        ids = self.tokenizer(check_texts(texts), verbose=False, return_attention_mask=False)["input_ids"]
-        return np.array([len(row) for row in ids], dtype=np.int64)
+        return self.backbone.num_tokens(texts)
 
     def graph(self) -> Callable[[Any], Any]:
         """A token batch (n, L) -> logits (n, K), in inference mode: traced once, for any n and L."""

@@ -141,18 +141,32 @@ class Classifier:
             content.backbone, content.class_names, weights=None, image_size=content.image_size, device=device
         )
         made.backbone.mean, made.backbone.std = content.mean, content.std
-        state = {name: torch.from_numpy(array) for name, array in content.weights.items()}
-        try:
-            made.model.load_state_dict(state)
-        except RuntimeError as error:
-            raise BadInput(
-                _("the weights of a {name} with {count} classes").format(
-                    name=content.backbone, count=len(content.class_names)
-                ),
-                str(error).splitlines()[-1].strip(),
-                _("save the classifier again, with the version of torchvision you load it with"),
-            ) from error
+        load_weights(made.model, content, "torchvision")
         return made
+
+
+def load_weights(model: nn.Module, content: ClassifierFile, library: str) -> None:
+    """Fill a network with a file's weights.
+
+    Args:
+        model: built as the file says.
+        content: of the file.
+        library: whose version decides what the network looks like, for the message.
+
+    Raises:
+        BadInput: they are not the weights of this network.
+    """
+    state = {name: torch.from_numpy(array) for name, array in content.weights.items()}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise BadInput(
+            _("the weights of a {name} with {count} classes").format(
+                name=content.backbone, count=len(content.class_names)
+            ),
+            str(error).splitlines()[-1].strip(),
+            _("save the classifier again, with the version of {library} you load it with").format(library=library),
+        ) from error
 
 
 def load(path: str | Path, device: str | None = None) -> Classifier:

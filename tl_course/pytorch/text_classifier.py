@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,17 +15,16 @@ from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.pytorch import text_files
 from tl_course.pytorch.adapters import adapter_size, add_adapters
+from tl_course.pytorch.classifier import load_weights
 from tl_course.pytorch.features import evaluation_mode, masked_mean
 from tl_course.pytorch.freezing import unfreeze
 from tl_course.pytorch.heads import replace_head
 from tl_course.pytorch.lora import merge_lora
-from tl_course.pytorch.text_examples import AT_ONCE, TextExamples
-from tl_course.text_batches import check_max_tokens, check_text_head
-from tl_course.zoo.inputs import check_batch_size, check_texts
+from tl_course.pytorch.text_examples import TextExamples
+from tl_course.text_batches import AT_ONCE, Pooling, check_max_tokens, check_text_head
+from tl_course.zoo.inputs import check_batch_size
 from tl_course.zoo.pretrained import Weights
 from tl_course.zoo.texts import TextModel
-
-Pooling = Literal["mean", "cls"]
 
 
 class TextNetwork(nn.Module):
@@ -158,8 +157,7 @@ class TextClassifier:
 
     def num_tokens(self, texts: Iterable[str]) -> np.ndarray:
         """Texts (N,) -> how many tokens each has before it is cut, special ones included, int64 (N,)."""
-        ids = self.tokenizer(check_texts(texts), verbose=False, return_attention_mask=False)["input_ids"]
-        return np.array([len(row) for row in ids], dtype=np.int64)
+        return self.backbone.num_tokens(texts)
 
     def examples(self, texts: Iterable[str], y: np.ndarray | None = None) -> TextExamples:
         """Texts (N,) and their class numbers (none: zeros), tokenised, ready to be batched.
@@ -222,17 +220,7 @@ class TextClassifier:
         )
         if (size := content.details.get("adapters")) is not None:
             unfreeze(add_adapters(made.model, size))
-        state = {name: torch.from_numpy(array) for name, array in content.weights.items()}
-        try:
-            made.model.load_state_dict(state)
-        except RuntimeError as error:
-            raise BadInput(
-                _("the weights of a {name} with {count} classes").format(
-                    name=content.backbone, count=len(content.class_names)
-                ),
-                str(error).splitlines()[-1].strip(),
-                _("save the classifier again, with the version of transformers you load it with"),
-            ) from error
+        load_weights(made.model, content, "transformers")
         return made
 
 

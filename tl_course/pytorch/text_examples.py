@@ -8,11 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from tl_course.pytorch.batches import Examples, head_inputs
-from tl_course.text_batches import length_buckets, pad
+from tl_course.text_batches import AT_ONCE, length_buckets, pad
 from tl_course.zoo.texts import inference_batches
-
-AT_ONCE = 32
-"""Texts that are run at once where nothing is trained."""
 
 TokenBatch = dict[str, Tensor]
 """input_ids and attention_mask, int64 (n, L) each."""

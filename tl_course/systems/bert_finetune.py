@@ -8,13 +8,12 @@ Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers, NAACL 2019
 Stability of Fine-tuning BERT, ICLR 2021 (warmup, bias correction).
 """
 
-from pathlib import Path
 from typing import Any
 
 from tl_course.data import Dataset
 from tl_course.history import History
 from tl_course.systems.system import Demonstration, TextSystem, Training
-from tl_course.systems.text_demonstration import write_opinions
+from tl_course.systems.text_demonstration import write_tweets
 
 
 def train(classifier: Any, dataset: Dataset, training: Training) -> History:
@@ -33,11 +32,6 @@ def train(classifier: Any, dataset: Dataset, training: Training) -> History:
     )
 
 
-def write(path: Path) -> None:
-    """Tweets, positive and negative."""
-    write_opinions(path, "tweets", {"train": 240, "val": 60, "test": 200})
-
-
 SYSTEM = TextSystem(
     name="bert-finetune",
     framework="pytorch",
@@ -46,6 +40,6 @@ SYSTEM = TextSystem(
     backbone="minilm",
     num_epochs=4,
     train=train,
-    demonstration=Demonstration(write, num_epochs=3, note="tweets, positive or negative"),
+    demonstration=Demonstration(write_tweets, num_epochs=3, note="tweets, positive or negative"),
     pooling="cls",
 )

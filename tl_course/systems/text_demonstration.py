@@ -21,6 +21,11 @@ def write_opinions(path: Path, domain: str, counts: Counts) -> None:
     _write(path, _rows(load("sentiment", domain=domain), counts))
 
 
+def write_tweets(path: Path) -> None:
+    """Tweets, positive and negative: few enough to fine-tune on in a minute."""
+    write_opinions(path, "tweets", {"train": 240, "val": 60, "test": 200})
+
+
 def _rows(dataset: Dataset, counts: Counts, label: str | None = None) -> list[tuple[str, str, str]]:
     """So many texts of every split, as many positive as negative."""
     rows = []

@@ -6,13 +6,12 @@ epoch have seen. First the head is trained, then everything at a low rate (Kumar
 Pretrained Features and Underperform Out-of-Distribution, ICLR 2022).
 """
 
-from pathlib import Path
 from typing import Any
 
 from tl_course.data import Dataset
 from tl_course.history import History
 from tl_course.systems.system import Demonstration, TextSystem, Training
-from tl_course.systems.text_demonstration import write_opinions
+from tl_course.systems.text_demonstration import write_tweets
 
 
 def train(classifier: Any, dataset: Dataset, training: Training) -> History:
@@ -32,11 +31,6 @@ def train(classifier: Any, dataset: Dataset, training: Training) -> History:
     )
 
 
-def write(path: Path) -> None:
-    """Tweets, positive and negative."""
-    write_opinions(path, "tweets", {"train": 240, "val": 60, "test": 200})
-
-
 SYSTEM = TextSystem(
     name="text-transfer",
     framework="pytorch",
@@ -45,5 +39,5 @@ SYSTEM = TextSystem(
     backbone="minilm",
     num_epochs=4,
     train=train,
-    demonstration=Demonstration(write, num_epochs=3, note="tweets, positive or negative"),
+    demonstration=Demonstration(write_tweets, num_epochs=3, note="tweets, positive or negative"),
 )

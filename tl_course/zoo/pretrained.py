@@ -1,6 +1,7 @@
 """What every model of the zoo has, whichever framework it comes from."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 FASHION_MEAN = (0.2860,)
 FASHION_STD = (0.3530,)
+MINILM_MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was tuned with; longer texts are cut there
 
 
 class Pretrained(ABC):
@@ -82,3 +84,44 @@ class ImageModel(Pretrained):
         from tl_course.zoo.inputs import check_images
 
         return check_images(images, self.channels, self.min_size if self.image_size is None else 1)
+
+
+class TextEncoder(Pretrained):
+    """A model of texts.
+
+    Attributes:
+        tokenizer: Hugging Face's, the one that goes with the weights.
+        max_tokens: longer texts are cut after so many tokens, special ones included.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        framework: Framework,
+        weights: Weights,
+        model: Any,
+        feature_dim: int,
+        tokenizer: Any,
+        max_tokens: int,
+    ) -> None:
+        super().__init__(name, framework, weights, model, feature_dim)
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+
+    def token_ids(self, inputs: Iterable[str]) -> list[list[int]]:
+        """Texts (N,) -> the token ids of each, special ones included, cut after max_tokens; nothing is padded.
+
+        Raises:
+            BadInput: one string instead of several, none at all, or an element that is not a string.
+        """
+        return self._tokenised(inputs, truncation=True, max_length=self.max_tokens)
+
+    def num_tokens(self, inputs: Iterable[str]) -> np.ndarray:
+        """Texts (N,) -> how many tokens each has before it is cut, special ones included, int64 (N,)."""
+        return np.array([len(ids) for ids in self._tokenised(inputs, verbose=False)], dtype=np.int64)
+
+    def _tokenised(self, inputs: Iterable[str], **options: Any) -> list[list[int]]:
+        from tl_course.zoo.inputs import check_texts
+
+        only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
+        return self.tokenizer(check_texts(inputs), **only_ids, **options)["input_ids"]

@@ -16,13 +16,12 @@ from tl_course.text_batches import length_buckets, pad, token_buckets
 from tl_course.zoo.hub import answers, unavailable
 from tl_course.zoo.images_torch import default_device
 from tl_course.zoo.inputs import check_batch_size, check_texts
-from tl_course.zoo.pretrained import Pretrained, Weights
+from tl_course.zoo.pretrained import MINILM_MAX_TOKENS, TextEncoder, Weights
 
 _POSITIONS = 512  # of a batch on a processor: measured with minilm, more are no faster and need more padding
-MINILM_MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was tuned with; longer texts are cut there
 
 
-class TextModel(Pretrained):
+class TextModel(TextEncoder):
     """A transformer that encodes texts (Reimers & Gurevych, Sentence-BERT, 2019).
 
     Args:
@@ -37,9 +36,7 @@ class TextModel(Pretrained):
         self, name: str, weights: Weights, model: Any, tokenizer: Any, max_tokens: int, device: str | None = None
     ) -> None:
         model = model.to(default_device() if device is None else torch.device(device)).eval()
-        super().__init__(name, "pytorch", weights, model, model.config.hidden_size)
-        self.tokenizer = tokenizer
-        self.max_tokens = max_tokens
+        super().__init__(name, "pytorch", weights, model, model.config.hidden_size, tokenizer, max_tokens)
 
     @property
     def device(self) -> torch.device:
@@ -52,20 +49,6 @@ class TextModel(Pretrained):
             check_texts(inputs), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
         )
         return {key: value.to(self.device) for key, value in tokens.items()}
-
-    def token_ids(self, inputs: Iterable[str]) -> list[list[int]]:
-        """Texts (N,) -> the token ids of each, special ones included, cut after max_tokens; nothing is padded.
-
-        Raises:
-            BadInput: one string instead of several, none at all, or an element that is not a string.
-        """
-        return self.tokenizer(
-            check_texts(inputs),
-            truncation=True,
-            max_length=self.max_tokens,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )["input_ids"]
 
     def features(self, inputs: Iterable[str], batch_size: int = 64) -> np.ndarray:
         """Texts (N,) -> sentence vectors float32 (N, D): masked mean over the tokens, scaled to length 1.

@@ -12,14 +12,12 @@ from tl_course.bert_folder import read_bert
 from tl_course.compat import make_importable
 from tl_course.keras.encoder import Encoder, load_bert
 from tl_course.keras.features import l2_normalize, masked_mean
-from tl_course.text_batches import pad
+from tl_course.text_batches import length_buckets, pad
 from tl_course.zoo.inputs import check_batch_size, check_texts
-from tl_course.zoo.pretrained import Pretrained, Weights
-
-MINILM_MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was tuned with; longer texts are cut there
+from tl_course.zoo.pretrained import MINILM_MAX_TOKENS, TextEncoder, Weights
 
 
-class KerasTextModel(Pretrained):
+class KerasTextModel(TextEncoder):
     """A transformer that encodes texts (Reimers & Gurevych, Sentence-BERT, 2019), in Keras.
 
     Args:
@@ -30,9 +28,7 @@ class KerasTextModel(Pretrained):
     """
 
     def __init__(self, name: str, weights: Weights, model: Encoder, tokenizer: Any, max_tokens: int) -> None:
-        super().__init__(name, "keras", weights, model, model.config.dim)
-        self.tokenizer = tokenizer
-        self.max_tokens = max_tokens
+        super().__init__(name, "keras", weights, model, model.config.dim, tokenizer, max_tokens)
         self._forward: Callable[[Any, Any], Any] | None = None
 
     def preprocess(self, inputs: Iterable[str]) -> dict[str, np.ndarray]:
@@ -41,20 +37,6 @@ class KerasTextModel(Pretrained):
             check_texts(inputs), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="np"
         )
         return dict(tokens)
-
-    def token_ids(self, inputs: Iterable[str]) -> list[list[int]]:
-        """Texts (N,) -> the token ids of each, special ones included, cut after max_tokens; nothing is padded.
-
-        Raises:
-            BadInput: one string instead of several, none at all, or an element that is not a string.
-        """
-        return self.tokenizer(
-            check_texts(inputs),
-            truncation=True,
-            max_length=self.max_tokens,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )["input_ids"]
 
     def features(self, inputs: Iterable[str], batch_size: int = 64) -> np.ndarray:
         """Texts (N,) -> sentence vectors float32 (N, D): masked mean over the tokens, scaled to length 1.
@@ -67,10 +49,8 @@ class KerasTextModel(Pretrained):
         """
         tokens = self.token_ids(inputs)
         check_batch_size(batch_size)
-        order = np.argsort([-len(ids) for ids in tokens], kind="stable")
         out = np.empty((len(tokens), self.feature_dim), dtype=np.float32)
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
+        for batch in length_buckets([len(ids) for ids in tokens], batch_size):
             input_ids, attention_mask = pad([tokens[i] for i in batch], self.tokenizer.pad_token_id)
             out[batch] = self._compiled()(tf.constant(input_ids, tf.int32), tf.constant(attention_mask, tf.int32))
         return out
