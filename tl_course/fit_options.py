@@ -98,6 +98,19 @@ def check_text_options(class_names: Sequence[str], train: Split, augment: Augmen
         )
 
 
+def check_kd_options(temperature: float, alpha: float) -> None:
+    """Raise BadInput for a temperature or a share of the teacher that is out of its range."""
+    if not temperature > 0:
+        raise BadInput(_("temperature above 0"), str(temperature), _("4 is a good start; 1 softens nothing"))
+    if not 0 <= alpha <= 1:
+        raise BadInput(_("alpha from 0 to 1"), str(alpha), _("0.5 weighs teacher and labels alike"))
+
+
+def are_probabilities(rows: np.ndarray) -> bool:
+    """Whether all rows (N, K) are probabilities: none below 0, each of sum 1. Logits are so by a rare accident only."""
+    return bool(rows.min(initial=0) >= 0 and np.abs(rows.sum(axis=1) - 1).max(initial=0) < 1e-3)
+
+
 def check_batches(sizes: Sequence[int], free_statistics: bool) -> None:
     """Raise BadInput for a batch of one where BatchNorm would normalise with it."""
     if 1 in sizes and free_statistics:
