@@ -147,11 +147,11 @@ def test_check_judges_a_file_and_keeps_its_noise_off_standard_output(right: bool
 def test_json_output_is_alone_even_if_python_or_compiled_code_writes_to_stdout() -> None:
     code = f"""if True:
         import json
-        from tl_course import cli
+        from tl_course import cli_output
         def work():
             {NOISE.strip()}
             return [1]
-        cli._answer(True, work, list, str)
+        cli_output.answer(True, work, list, str)
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "[1]\n"

@@ -3,23 +3,21 @@
 What a command needs is imported when it runs, so that `tl-course --help` is instant.
 """
 
-import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from click.exceptions import NoSuchCommand
 
-from tl_course import quiet
+from tl_course import cli_systems
+from tl_course.cli_output import answer, json_option, one_line, table
 from tl_course.errors import BadInput, CourseError
 from tl_course.i18n import _
 
 FIRST_LESSON = "00_start_here"
-Result = TypeVar("Result")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value and nothing else.")
 
 
 @click.group(invoke_without_command=True)
@@ -31,13 +29,17 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+cli.add_command(cli_systems.run)
+cli.add_command(cli_systems.predict)
+
+
 @cli.command()
 @json_option
 def doctor(as_json: bool) -> int:
     """What works here, what does not, what to do."""
     from tl_course import doctor
 
-    checks = _answer(as_json, doctor.examine, doctor.to_dict, doctor.render_text)
+    checks = answer(as_json, doctor.examine, doctor.to_dict, doctor.render_text)
     return int(not doctor.healthy(checks))
 
 
@@ -56,7 +58,7 @@ def list_assets(as_json: bool) -> int:
     from tl_course import assets
 
     columns = ("name", "status", "size", "source", "origin", "version")
-    _answer(as_json, assets.list_assets, list, lambda rows: _table(rows, columns))
+    answer(as_json, assets.list_assets, list, lambda rows: table(rows, columns))
     return 0
 
 
@@ -70,11 +72,11 @@ def fetch(names: tuple[str, ...], as_json: bool) -> int:
     """
     from tl_course import assets
 
-    rows = _answer(
+    rows = answer(
         as_json,
         lambda: assets.fetch_all(names or None, progress=not as_json),
         list,
-        lambda rows: _table(rows, ("name", "status", "path")),
+        lambda rows: table(rows, ("name", "status", "path")),
     )
     return _report_errors([row["error"] for row in rows])
 
@@ -94,7 +96,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
         unneeded = {name for name in states if not names and assets.ASSETS[name].optional and states[name] == "missing"}
         return [_verified(name) for name in states if name not in unneeded]
 
-    rows = _answer(as_json, work, list, lambda rows: _table(rows, ("name", "status")))
+    rows = answer(as_json, work, list, lambda rows: table(rows, ("name", "status")))
     return _report_errors([row["error"] for row in rows])
 
 
@@ -104,7 +106,7 @@ def lessons(as_json: bool) -> int:
     """Every lesson, with its time and frameworks."""
     from tl_course import lessons
 
-    _answer(as_json, lessons.listing, list, lambda rows: _table(rows, ("id", "title", "minutes", "frameworks")))
+    answer(as_json, lessons.listing, list, lambda rows: table(rows, ("id", "title", "minutes", "frameworks")))
     return 0
 
 
@@ -115,7 +117,7 @@ def exercises(as_json: bool) -> int:
     from tl_course import exercises
 
     columns = ("id", "title", "lesson", "frameworks", "points", "minutes", "kind")
-    _answer(as_json, exercises.listing, list, lambda rows: _table(rows, columns))
+    answer(as_json, exercises.listing, list, lambda rows: table(rows, columns))
     return 0
 
 
@@ -129,7 +131,7 @@ def check(file: Path, exercise_id: str, framework: str, seed: int, as_json: bool
     """Judge the answer to an exercise in a plain FILE."""
     from tl_course.exercises.engine.checking import check_file
 
-    verdict = _answer(
+    verdict = answer(
         as_json,
         lambda: check_file(file, exercise_id, framework, seed),
         lambda verdict: verdict.to_dict(),
@@ -148,7 +150,7 @@ def audit(ids: tuple[str, ...], as_json: bool) -> int:
     """
     from tl_course.exercises.engine import audit
 
-    report = _answer(
+    report = answer(
         as_json,
         lambda: audit.run(ids or None, progress=lambda name: click.echo(name, err=True)),
         lambda report: report.to_dict(),
@@ -166,81 +168,9 @@ def bench(name: str, as_json: bool) -> int:
 
     def text(result: dict[str, Any]) -> str:
         rows = [{"ours over": label, "ratio": f"{ratio:.2f}"} for label, ratio in result["ratios"].items()]
-        return _table(rows, ("ours over", "ratio"))
+        return table(rows, ("ours over", "ratio"))
 
-    _answer(as_json, lambda: bench.run(name), dict, text)
-    return 0
-
-
-@cli.command()
-@click.argument("name", required=False)
-@click.option("--list", "list_all", is_flag=True, help="List the systems instead of running one.")
-@click.option("--data", metavar="PATH", help="Images' folder, texts' table, or a text (attention). Or a demonstration.")
-@click.option("--out", metavar="DIR", help="Where the files go. Left away: a new folder below runs/.")
-@click.option("--force", is_flag=True, help="Write into DIR although it holds files.")
-@click.option("--epochs", type=int, metavar="N", help="At most so many in each stage of the training.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
-@click.option("--backbone", metavar="NAME", help="Another network; mobilenet_v2 and minilm work offline.")
-@click.option("--weights", default="auto", show_default=True, help="auto, pretrained or none (random weights).")
-@click.option("--image-size", type=int, metavar="N", help="Side that images are resized to.")
-@click.option("--per-class", type=int, metavar="N", help="Use only so many training examples of each class.")
-@click.option("--text", metavar="COLUMN", help="The table's column of texts; text where left away.")
-@click.option("--label", metavar="COLUMN", help="The table's column of classes; label where left away.")
-@click.option("--val-data", metavar="FILE", help="A table of its own to validate on.")
-@click.option("--test-data", metavar="FILE", help="A table of its own to test on.")
-@click.option("--split", metavar="COLUMN", help="The table's column that says train, val or test.")
-@click.option("--rows", type=int, metavar="N", help="Use at most N rows of every table, each class in its share.")
-@click.option("--max-tokens", type=int, metavar="N", help="Cut texts after N tokens.")
-@click.option("--encoding", metavar="NAME", help="Of the tables; found out where left away.")
-@json_option
-def run(name: str | None, list_all: bool, as_json: bool, **options: Any) -> int:
-    """Run one of the documents' systems.
-
-    The system NAME on your data, or on a demonstration; --list names them.
-    """
-    from tl_course import systems
-
-    if list_all:
-        columns = ("name", "framework", "documents", "backbone", "title")
-        _answer(as_json, systems.listing, list, lambda rows: _table(rows, columns))
-        return 0
-    if name is None:
-        names = ", ".join(systems.names())
-        raise BadInput(_("a system out of {names}").format(names=names), _("none"), _("name one, or pass --list"))
-    work = _show_attention if systems.get(name).kind == "attention" else systems.run
-    _answer(
-        as_json,
-        lambda: work(name, progress=not as_json, **options),
-        lambda result: result.to_dict(),
-        lambda result: result.render_text(),
-    )
-    return 0
-
-
-@cli.command()
-@click.argument("model")
-@click.argument("files", nargs=-1)
-@click.option("--text", metavar="COLUMN", default="text", show_default=True, help="The table's column of texts.")
-@click.option("--encoding", metavar="NAME", help="Of the table; found out where left away.")
-@click.option("--input", "inputs", metavar="TEXT", multiple=True, help="A text itself; may be repeated.")
-@click.option("--out", metavar="FILE", help="Write the table with its predictions there, as CSV.")
-@json_option
-def predict(model: str, files: tuple[str, ...], inputs: tuple[str, ...], as_json: bool, **options: Any) -> int:
-    """Class and probability of images or texts.
-
-    By the file MODEL that `tl-course run` saved: of the image FILES; or of the texts in a table, FILES being one.
-    """
-    from tl_course import systems
-
-    if inputs or systems.kind_of(model) == "text":
-        _predict_texts(model, files, inputs, as_json, **options)
-        return 0
-    _answer(
-        as_json,
-        lambda: systems.predict(model, files),
-        lambda found: [prediction.to_dict() for prediction in found],
-        lambda found: "\n".join(f"{row.file}  {row.label}  {row.probability:.3f}" for row in found),
-    )
+    answer(as_json, lambda: bench.run(name), dict, text)
     return 0
 
 
@@ -294,103 +224,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.UsageError as error:
         click.echo(_("error: {line}").format(line=_usage(error)), err=True)
     except (click.ClickException, CourseError) as error:
-        click.echo(_("error: {line}").format(line=_one_line(str(error))), err=True)
+        click.echo(_("error: {line}").format(line=one_line(str(error))), err=True)
     except click.Abort:
         return 130
     return 2
-
-
-def _answer(
-    as_json: bool, work: Callable[[], Result], value: Callable[[Result], Any], text: Callable[[Result], str]
-) -> Result:
-    """Do the work and print its result, as text or as one JSON value; whatever else writes goes to stderr."""
-    if not as_json:
-        result = work()
-        click.echo(text(result))
-        return result
-    with quiet.stdout_to_stderr():
-        result = work()
-        line = json.dumps(value(result), ensure_ascii=False, allow_nan=False)
-    click.echo(line)
-    return result
-
-
-def _show_attention(name: str, *, progress: bool, **options: Any) -> Any:
-    """The attention system, which trains nothing and so takes few of the options."""
-    from tl_course import systems
-
-    unused = {"seed": 0, "weights": "auto"}
-    taken = ("data", "out", "force", "backbone", "max_tokens", "encoding")
-    given = {key: value for key, value in options.items() if value not in (None, unused.get(key))}
-    if foreign := [f"--{key.replace('_', '-')}" for key in given if key not in taken]:
-        got, names = ", ".join(foreign), ", ".join(f"--{key.replace('_', '-')}" for key in taken)
-        raise BadInput(_("options of {name}: {names}").format(name=name, names=names), got, _("leave these away"))
-    return systems.show_attention(**given)
-
-
-def _predict_texts(
-    model: str,
-    files: Sequence[str],
-    inputs: Sequence[str],
-    as_json: bool,
-    text: str,
-    encoding: str | None,
-    out: str | None,
-) -> None:
-    """Predict the texts themselves, or those of a table."""
-    from tl_course import systems
-
-    if len(files) + bool(inputs) != 1:
-        got = ", ".join([*files, *(["--input"] if inputs else [])]) or _("none")
-        raise BadInput(_("one table of texts, or --input with a text"), got, _("pass one of the two"))
-    if inputs:
-        if out:
-            raise BadInput(_("a table whose predictions go to --out"), "--input", _("leave --out away"))
-        _answer(
-            as_json,
-            lambda: systems.predict_texts(model, inputs),
-            lambda found: [prediction.to_dict() for prediction in found],
-            lambda found: "\n".join(map(_predicted, found)),
-        )
-        return
-    if out is not None and Path(out).exists():
-        raise BadInput(_("the name of a new file for --out"), out, _("choose another, or take it away"))
-    found = _answer(
-        as_json,
-        lambda: systems.predict_table(model, files[0], text, encoding),
-        lambda found: found.to_list(),
-        lambda found: "\n".join(map(_predicted, found.rows)) if out is None else found.render_text(),
-    )
-    if out is not None:
-        click.echo(_("written: {path}").format(path=found.write(out)), err=as_json)
-
-
-def _predicted(row: Any) -> str:
-    """One line: class, probability and the beginning of the text."""
-    if row is None:
-        return _("(no text)")
-    text = _one_line(row.text)
-    return f"{row.label}  {row.probability:.3f}  {text if len(text) <= 60 else text[:59] + '…'}"
-
-
-def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
-    """Rows as aligned columns under their names."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(_cell(row[name]) for name in columns))
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return f"{value:,}" if isinstance(value, int) else str(value or "")
 
 
 def _verified(name: str) -> dict[str, Any]:
@@ -408,7 +245,7 @@ def _report_errors(errors: Sequence[str | None]) -> int:
     """Write each error as one line; the exit code that follows from them."""
     found = [error for error in errors if error]
     for error in found:
-        click.echo(_("error: {line}").format(line=_one_line(error)), err=True)
+        click.echo(_("error: {line}").format(line=one_line(error)), err=True)
     return int(bool(found))
 
 
@@ -427,11 +264,7 @@ def _usage(error: click.UsageError) -> str:
         names = ", ".join(context.command.list_commands(context))
         expected, got = _("one of {names}").format(names=names), error.command_name
     remedy = _("see `{path} --help`").format(path=path)
-    return _one_line(str(BadInput(expected, got.rstrip("."), remedy)))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return one_line(str(BadInput(expected, got.rstrip("."), remedy)))
 
 
 if __name__ == "__main__":
