@@ -26,6 +26,7 @@ FLAGS = [
 ]
 TOKEN = "lesson"
 START_LIMIT = 120.0  # seconds for JupyterLab to answer
+STOP_LIMIT = 60.0  # seconds for JupyterLab and its kernels to end
 RUN_ATTEMPTS = 4
 
 
@@ -57,7 +58,11 @@ def jupyterlab(folder: Path, home: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/lab/tree/notebooks/00_start_here/00_start_here.ipynb?token={TOKEN}"
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        try:
+            server.wait(timeout=STOP_LIMIT)
+        except subprocess.TimeoutExpired:  # a kernel that is busy holds it up; kernels end when their server is gone
+            server.kill()
+            server.wait()
 
 
 @contextmanager
