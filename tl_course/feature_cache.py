@@ -70,14 +70,14 @@ def cached_features(
     """
     start = time.perf_counter()
     path = (folder() if directory is None else directory) / f"{fingerprint(model, inputs)}.npz"
-    stored = _read(path, len(inputs))
+    stored = read(path, len(inputs))
     if stored is not None:
         features, compute_seconds = stored
         return CachedFeatures(features, True, compute_seconds, time.perf_counter() - start, path)
     compute_start = time.perf_counter()
     features = _extract(model, inputs, batch_size, progress)
     compute_seconds = time.perf_counter() - compute_start
-    written = _write(path, features, compute_seconds)
+    written = write(path, features, compute_seconds)
     return CachedFeatures(features, False, compute_seconds, time.perf_counter() - start, path if written else None)
 
 
@@ -163,7 +163,7 @@ def _extract(model: Any, inputs: Any, batch_size: int, progress: bool) -> np.nda
     return extract_features(model, inputs, batch_size=batch_size, progress=progress)
 
 
-def _read(path: Path, count: int) -> tuple[np.ndarray, float] | None:
+def read(path: Path, count: int) -> tuple[np.ndarray, float] | None:
     """Features and their compute time, or None when there is no such file or it is damaged."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
@@ -174,7 +174,7 @@ def _read(path: Path, count: int) -> tuple[np.ndarray, float] | None:
     return (features, seconds) if intact else None
 
 
-def _write(path: Path, features: np.ndarray, compute_seconds: float) -> bool:
+def write(path: Path, features: np.ndarray, compute_seconds: float) -> bool:
     """Write beside the target and rename, so that no reader ever sees half a file."""
     checksum = hashlib.sha256(features.tobytes()).hexdigest()
     temporary = None

@@ -1,5 +1,8 @@
 """Training a classifier: one lean loop with validation, early stopping and the best weights kept."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import numpy as np
 import torch
 from torch import nn
@@ -24,7 +27,7 @@ from tl_course.pytorch.batches import Examples
 from tl_course.pytorch.classifier import Classifier
 from tl_course.pytorch.freezing import has_free_statistics
 from tl_course.pytorch.heads import head
-from tl_course.pytorch.loop import Loop, Penalty, is_frozen
+from tl_course.pytorch.loop import Loop, Objective, Penalty, TrainingExamples, is_frozen
 from tl_course.pytorch.text_classifier import TextClassifier
 from tl_course.pytorch.text_examples import TextExamples
 
@@ -86,29 +89,79 @@ def fit(
     check_dataset(classifier.class_names, dataset, train, val)
     if isinstance(classifier, TextClassifier):
         check_text_options(classifier.class_names, train, augment, mixup)
+    return train_loop(
+        classifier,
+        lambda: _examples(classifier, train, val, augment, mixup),
+        partial(nn.functional.cross_entropy, label_smoothing=label_smoothing),
+        num_epochs=num_epochs,
+        lr=lr,
+        backbone_lr=backbone_lr,
+        layer_decay=layer_decay,
+        weight_decay=weight_decay,
+        batch_size=batch_size,
+        warmup=warmup,
+        mixup=mixup,
+        l2_sp=l2_sp,
+        patience=patience,
+        restore_best=restore_best,
+        mixed_precision=mixed_precision,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def train_loop(
+    classifier: Classifier | TextClassifier,
+    prepare: Callable[[], tuple[nn.Module, TrainingExamples, Examples | TextExamples]],
+    objective: Objective,
+    *,
+    num_epochs: int,
+    lr: float,
+    backbone_lr: float | None,
+    layer_decay: float,
+    weight_decay: float,
+    batch_size: int,
+    warmup: float,
+    l2_sp: float,
+    patience: int | None,
+    restore_best: bool,
+    mixed_precision: MixedPrecision,
+    seed: int,
+    progress: bool,
+    mixup: float = 0.0,
+) -> History:
+    """What `fit` and `distill.distill` share: optimiser, schedule, seeds, the loop, and the best weights in the end.
+
+    Args:
+        classifier: trained in place, left in evaluation mode.
+        prepare: gives the module to train (the classifier's, or its head), what to train and what to validate it on;
+            not called where num_epochs is 0.
+        objective: the loss of a batch.
+        num_epochs, lr, …: see `fit`.
+    """
     precision = _precision(classifier.device, mixed_precision)
     if num_epochs == 0:
         return History()
-    sizes = batch_sizes(len(train), batch_size)
     penalty = Penalty(classifier.model, l2_sp)
     decay = 0.0 if l2_sp > 0 else weight_decay
     rates = {"backbone_lr": backbone_lr, "layer_decay": layer_decay, "weight_decay": decay}
     groups = optim.param_groups(classifier.model, lr, **rates)
     with torch.random.fork_rng(devices=_accelerators(classifier.device)):
         torch.manual_seed(seed)
-        model, train_examples, val_examples = _examples(classifier, train, val, augment, mixup)
+        model, train, val = prepare()
+        sizes = batch_sizes(len(train), batch_size)
         check_batches(sizes, has_free_statistics(model))
         loop = Loop(
             model=model,
             optimizer=torch.optim.AdamW(groups, fused=classifier.device.type in ("cpu", "cuda")),
-            train=train_examples,
-            val=val_examples,
+            train=train,
+            val=val,
             rng=np.random.default_rng(seed),
             batch_size=batch_size,
             num_steps=num_epochs * len(sizes),
             warmup=warmup,
             num_classes=len(classifier.class_names),
-            label_smoothing=label_smoothing,
+            objective=objective,
             mixup=mixup,
             penalty=penalty,
             precision=precision,
@@ -139,12 +192,22 @@ def _examples(
         parts = classifier.examples(train.x, train.y), classifier.examples(val.x, val.y)
     else:
         parts = Examples.of(classifier, train, augment), Examples.of(classifier, val)
-    model = classifier.model
-    if augment == "none" and mixup == 0 and is_frozen(model) and isinstance(head(model), nn.Linear):
-        known, unseen = (part.features(model) for part in parts)
-        if known is not None and unseen is not None:
-            return head(model), known, unseen
-    return model, parts[0], parts[1]
+    if augment == "none" and mixup == 0:
+        model, (known, unseen) = on_kept_features(classifier.model, parts)
+        return model, known, unseen
+    return classifier.model, parts[0], parts[1]
+
+
+def on_kept_features(
+    model: nn.Module, parts: Sequence[Examples | TextExamples]
+) -> tuple[nn.Module, Sequence[Examples | TextExamples]]:
+    """The head and a frozen backbone's features of these examples; or, where that is not the same, what was given."""
+    if is_frozen(model) and isinstance(head(model), nn.Linear):
+        features = [part.features(model) for part in parts]
+        known = [part for part in features if part is not None]
+        if len(known) == len(parts):
+            return head(model), known
+    return model, parts
 
 
 def _precision(device: torch.device, wanted: MixedPrecision) -> torch.dtype | None:

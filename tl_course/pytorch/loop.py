@@ -1,10 +1,10 @@
 """The training loop behind `fit`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,24 @@ from tl_course.pytorch.freezing import has_free_statistics
 from tl_course.pytorch.heads import backbone_parameters, head
 from tl_course.pytorch.text_examples import TextExamples
 from tl_course.schedules import warmup_cosine
+
+Objective = Callable[[Tensor, Tensor], Tensor]
+"""Logits float32 (n, K) and the targets of the same examples (n, ...) -> their mean loss, a scalar."""
+
+
+class TrainingExamples(Protocol):
+    """What one trains on: `Examples`, `TextExamples`, or what changes from epoch to epoch."""
+
+    @property
+    def y(self) -> Tensor:
+        """Targets (N, ...), on the device."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, rng: np.random.Generator, batch_size: int) -> Iterator[tuple[Any, Tensor]]:
+        """Model inputs and targets of every example once, in an order that `rng` draws."""
+        ...
 
 
 class Penalty:
@@ -41,14 +59,14 @@ class Loop:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    train: Examples | TextExamples
+    train: TrainingExamples
     val: Examples | TextExamples
     rng: np.random.Generator
     batch_size: int
     num_steps: int
     warmup: float
     num_classes: int
-    label_smoothing: float
+    objective: Objective
     mixup: float
     penalty: Penalty
     precision: torch.dtype | None
@@ -115,8 +133,7 @@ class Loop:
             x, target = mixup(x, one_hot, self.mixup, self.rng)
         with self._autocast():
             logits = self.model(x)  # (n, K)
-        loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=self.label_smoothing)
-        return self.penalty(loss)
+        return self.penalty(self.objective(logits.float(), target))
 
     def _validate(self) -> tuple[float, float]:
         """Mean cross-entropy and accuracy on the validation examples."""
