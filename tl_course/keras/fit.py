@@ -1,5 +1,6 @@
 """Training a classifier: one lean loop with validation, early stopping and the best weights kept."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,7 +24,7 @@ from tl_course.keras import optim
 from tl_course.keras.classifier import Classifier
 from tl_course.keras.freezing import has_free_statistics
 from tl_course.keras.heads import head
-from tl_course.keras.loop import Examples, Loop, compute_in_bfloat16, is_frozen
+from tl_course.keras.loop import Examples, Loop, Objective, compute_in_bfloat16, is_frozen
 from tl_course.keras.text_classifier import TextClassifier
 from tl_course.metrics import Report, report
 
@@ -88,6 +89,66 @@ def fit(
     check_dataset(classifier.class_names, dataset, train, val)
     if isinstance(classifier, TextClassifier):
         check_text_options(classifier.class_names, train, augment, mixup)
+
+    def objective(logits: Any, target: Any) -> Any:
+        losses = keras.losses.categorical_crossentropy(
+            target, logits, from_logits=True, label_smoothing=label_smoothing
+        )
+        return tf.reduce_mean(losses)
+
+    return train_loop(
+        classifier,
+        lambda: (*_examples(classifier, train, val, augment, seed), tf.one_hot(train.y, len(classifier.class_names))),
+        objective,
+        num_epochs=num_epochs,
+        lr=lr,
+        backbone_lr=backbone_lr,
+        layer_decay=layer_decay,
+        weight_decay=weight_decay,
+        batch_size=batch_size,
+        warmup=warmup,
+        mixup=mixup,
+        l2_sp=l2_sp,
+        patience=patience,
+        restore_best=restore_best,
+        mixed_precision=mixed_precision,
+        seed=seed,
+        progress=progress,
+        same_every_epoch=augment == "none" and mixup == 0,
+    )
+
+
+def train_loop(
+    classifier: Classifier | TextClassifier,
+    prepare: Callable[[], tuple[Examples, Examples, Any]],
+    objective: Objective,
+    *,
+    num_epochs: int,
+    lr: float,
+    backbone_lr: float | None,
+    layer_decay: float,
+    weight_decay: float,
+    batch_size: int,
+    warmup: float,
+    l2_sp: float,
+    patience: int | None,
+    restore_best: bool,
+    mixed_precision: MixedPrecision,
+    seed: int,
+    progress: bool,
+    mixup: float = 0.0,
+    same_every_epoch: bool = True,
+) -> History:
+    """What `fit` and `distill.distill` share: optimiser, schedule, seeds and the loop.
+
+    Args:
+        classifier: trained in place.
+        prepare: gives what to train and what to validate on, and the targets of the first; not called where num_epochs
+            is 0.
+        objective: the loss of a batch.
+        num_epochs, lr, …: see `fit`.
+        same_every_epoch: the inputs come back as they are, so a frozen backbone's features are computed once.
+    """
     in_bfloat16 = _use_bfloat16(mixed_precision, isinstance(classifier, TextClassifier))
     if num_epochs == 0:
         return History()
@@ -95,19 +156,20 @@ def fit(
     rates = {"backbone_lr": backbone_lr, "layer_decay": layer_decay, "weight_decay": 0.0 if l2_sp > 0 else weight_decay}
     optimizer = optim.GroupedAdamW(optim.param_groups(model, lr, **rates))
     optimizer.build(model.trainable_variables)
+    train, val, targets = prepare()
     check_batches(batch_sizes(len(train), batch_size), has_free_statistics(model))
     seed_dropout(model, seed)
     start = optim.snapshot(model) if l2_sp > 0 else {}
     loop = Loop(
         model=model,
         optimizer=optimizer,
-        **_parts(classifier, train, val, augment, mixup, seed),
-        num_classes=len(classifier.class_names),
+        **_parts(classifier, train, val, same_every_epoch),
+        targets=targets,
+        objective=objective,
         num_epochs=num_epochs,
         batch_size=batch_size,
         lr=lr,
         warmup=warmup,
-        label_smoothing=label_smoothing,
         mixup=mixup,
         penalty=(lambda: optim.l2_sp(model, start, l2_sp)) if l2_sp > 0 else None,
         seed=seed,
@@ -128,19 +190,23 @@ def evaluate(classifier: Classifier | TextClassifier, split: Split, seed: int = 
     return report(split.y, classifier.predict_proba(split.x), classifier.class_names, seed)
 
 
+def _examples(
+    classifier: Classifier | TextClassifier, train: Split, val: Split, augment: Augmentation, seed: int
+) -> tuple[Examples, Examples]:
+    if isinstance(classifier, TextClassifier):
+        return Examples.of_texts(classifier, train), Examples.of_texts(classifier, val)
+    return Examples.of(classifier, train, augment, seed), Examples.of(classifier, val)
+
+
 def _parts(
-    classifier: Classifier | TextClassifier, train: Split, val: Split, augment: Augmentation, mixup: float, seed: int
+    classifier: Classifier | TextClassifier, known: Examples, unseen: Examples, same_every_epoch: bool
 ) -> dict[str, Any]:
     """What the loop runs, and on what: a frozen backbone's features and the head, or the examples and the model."""
     model = classifier.model
-    if isinstance(classifier, TextClassifier):
-        known, unseen = Examples.of_texts(classifier, train), Examples.of_texts(classifier, val)
-    else:
-        known, unseen = Examples.of(classifier, train, augment, seed), Examples.of(classifier, val)
     frozen = is_frozen(model)
-    if frozen and augment == "none" and mixup == 0:
-        last = head(model)
+    if frozen and same_every_epoch:
         known, unseen = known.features(classifier), unseen.features(classifier)
+        last = head(model)
         return {"forward": last, "infer": last, "train": known, "val": unseen}
     return {
         "forward": lambda x: model(x, training=not frozen),

@@ -30,6 +30,10 @@ _AT_ONCE = 64  # images run at once where nothing is trained
 _SHARE_OF_MEMORY = 0.25  # of what is free; prepared images may take so much
 
 
+Objective = Callable[[Any, Any], Any]
+"""Logits float32 (n, K) and the targets float32 of the same examples (n, ...) -> their mean loss, a scalar."""
+
+
 @dataclass(frozen=True, repr=False)
 class Examples:
     """Inputs and labels of one split as tensors.
@@ -40,12 +44,14 @@ class Examples:
         y: int64 (N,).
         recipe: a batch of inputs -> what the model takes; it becomes a part of the traced step.
         lengths: of texts, in tokens: like lengths then come together.
+        num_views: V; then `inputs` has V N rows, N for each view, and epoch e takes those of view e mod V.
     """
 
     inputs: Any
     y: np.ndarray
     recipe: Callable[[Any], Any]
     lengths: np.ndarray | None = None
+    num_views: int = 1
 
     @classmethod
     def of(cls, classifier: Classifier, split: Split, augment: Augmentation = "none", seed: int = 0) -> "Examples":
@@ -80,11 +86,12 @@ class Examples:
     def __len__(self) -> int:
         return len(self.y)
 
-    def batches(self, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    def batches(self, batch_size: int, rng: np.random.Generator, epoch: int = 0) -> list[np.ndarray]:
         """Where the examples of each of an epoch's batches stand, in an order that `rng` draws."""
         if self.lengths is not None:
             return length_buckets(self.lengths, batch_size, rng)
-        return np.split(rng.permutation(len(self)), np.cumsum(batch_sizes(len(self), batch_size))[:-1])
+        rows = rng.permutation(len(self)) + epoch % self.num_views * len(self)
+        return np.split(rows, np.cumsum(batch_sizes(len(self), batch_size))[:-1])
 
     def apply(self, forward: Callable[[Any], Any]) -> np.ndarray:
         """`forward` of every input, a few at a time: (N, ...)."""
@@ -92,14 +99,14 @@ class Examples:
             batches = length_buckets(self.lengths, AT_ONCE)
             rows = [np.asarray(forward(self.recipe(tf.gather(self.inputs, batch)))) for batch in batches]
             return np.concatenate(rows)[np.argsort(np.concatenate(batches))]
-        starts = range(0, len(self), _AT_ONCE)
+        starts = range(0, len(self.inputs), _AT_ONCE)
         return np.concatenate([np.asarray(forward(self.recipe(self.inputs[i : i + _AT_ONCE]))) for i in starts])
 
     def features(self, classifier: Classifier | TextClassifier) -> "Examples":
         """What reaches the model's head, in inference mode, as inputs for the head alone."""
         texts = isinstance(classifier, TextClassifier)
         forward = classifier.feature_graph() if texts else classifier.backbone.prepared_features
-        return Examples(tf.convert_to_tensor(self.apply(forward)), self.y, lambda x: x)
+        return Examples(tf.convert_to_tensor(self.apply(forward)), self.y, lambda x: x, num_views=self.num_views)
 
 
 def _token_batch(rows: Any, pad_id: int) -> dict[str, Any]:
@@ -121,6 +128,8 @@ class Loop:
         forward: model inputs -> logits, as in training; the whole model, or its head on kept features.
         infer: model inputs -> logits in inference mode.
         optimizer: built on the trainable variables of `model`.
+        targets: float32, one for each row of `train.inputs`.
+        objective: the loss of a batch.
         lr: the head's peak rate, for the history.
         penalty: added to the loss, or None.
     """
@@ -131,12 +140,12 @@ class Loop:
     optimizer: optim.GroupedAdamW
     train: Examples
     val: Examples
-    num_classes: int
+    targets: Any
+    objective: Objective
     num_epochs: int
     batch_size: int
     lr: float
     warmup: float
-    label_smoothing: float
     mixup: float
     penalty: Callable[[], Any] | None
     seed: int
@@ -145,7 +154,6 @@ class Loop:
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
         self.num_steps = self.num_epochs * len(batch_sizes(len(self.train), self.batch_size))
-        self.labels = tf.convert_to_tensor(self.train.y)
         indices, number = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.float32)
         self.train_step = tf.function(self._train_step, autograph=False).get_concrete_function(indices, number, indices)
 
@@ -177,7 +185,7 @@ class Loop:
     def _epoch(self, epoch: int, show: Show, text: str) -> float:
         """Every training example once, in a new order; the mean loss over them. The loss is read once, at the end."""
         total = tf.zeros(())
-        for chosen in self.train.batches(self.batch_size, self.rng):
+        for chosen in self.train.batches(self.batch_size, self.rng, epoch):
             count = len(chosen)
             keep, partners = draw_mixup(count, self.mixup, self.rng) if self.mixup > 0 else (1.0, np.arange(count))
             self.optimizer.learning_rate = warmup_cosine(self.step, self.num_steps, 1.0, self.warmup)
@@ -198,16 +206,13 @@ class Loop:
     def _train_step(self, chosen: Any, keep: Any, partners: Any) -> Any:
         """One update from the examples at `chosen` (n,), mixed with those at `chosen[partners]`; returns the loss."""
         x = self.train.recipe(tf.gather(self.train.inputs, chosen))
-        target = tf.one_hot(tf.gather(self.labels, chosen), self.num_classes)  # (n, K)
+        target = tf.gather(self.targets, chosen)  # (n, ...)
         if self.mixup > 0:
             x, target = mix(x, keep, partners), mix(target, keep, partners)
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
             logits = ops.cast(self.forward(x), "float32")  # (n, K)
-            losses = keras.losses.categorical_crossentropy(
-                target, logits, from_logits=True, label_smoothing=self.label_smoothing
-            )
-            loss = tf.reduce_mean(losses)
+            loss = self.objective(logits, target)
             if self.penalty is not None:
                 loss += self.penalty()
         self.optimizer.apply(tape.gradient(loss, variables), variables)
