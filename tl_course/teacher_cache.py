@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from tl_course.holdout import train_and_val
 from tl_course.i18n import _
 
 
+@runtime_checkable
 class AnyClassifier(Protocol):
     """A `Classifier` or `TextClassifier` of either framework."""
 
@@ -67,15 +68,20 @@ class TeacherCache:
         Raises:
             BadInput: the teacher answers with something else, or not twice the same.
         """
-        if not is_classifier(teacher):
-            return _ask_function(teacher, inputs)  # pyright: ignore[reportArgumentType]
+        return (
+            self._of_classifier(teacher, inputs)
+            if isinstance(teacher, AnyClassifier)
+            else _ask_function(teacher, inputs)
+        )
+
+    def _of_classifier(self, teacher: AnyClassifier, inputs: np.ndarray) -> np.ndarray:
         key = _key(teacher, inputs)
         known = self._find(key, len(inputs))
         if known is not None:
             self.hits += 1
             return known
         start = time.perf_counter()
-        logits = _checked(teacher.logits(inputs), len(inputs))  # pyright: ignore[reportAttributeAccessIssue]
+        logits = _checked(teacher.logits(inputs), len(inputs))
         self.misses += 1
         self.kept[key] = logits
         if self.folder is not None:
@@ -91,17 +97,12 @@ class TeacherCache:
         return self.kept.get(key)
 
 
-def is_classifier(teacher: object) -> bool:
-    """Whether it has class names and gives logits, as the course's classifiers do."""
-    return hasattr(teacher, "class_names") and hasattr(teacher, "logits")
-
-
 def check_teacher(teacher: Teacher, student: AnyClassifier) -> None:
     """Raise BadInput for a teacher of other classes, for a bare network, and for the student itself."""
     if teacher is student or getattr(teacher, "model", teacher) is student.model:
         raise BadInput(_("a teacher other than the student"), _("one network as both"), _("build a second classifier"))
-    if is_classifier(teacher):
-        names = tuple(teacher.class_names)  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(teacher, AnyClassifier):
+        names = tuple(teacher.class_names)
         if names != tuple(student.class_names):
             raise BadInput(
                 _("a teacher with the student's {count} classes, in their order").format(

@@ -12,6 +12,9 @@ from tl_course.fit_options import are_probabilities, check_kd_options
 from tl_course.i18n import _
 from tl_course.masking import IGNORED
 
+UNLABELLED = -1
+"""Stands where an example has no class number."""
+
 
 def kd_loss(
     student_logits: Tensor,
@@ -40,7 +43,7 @@ def kd_loss(
     Args:
         student_logits: (N, K), before softmax.
         teacher_logits: (N, K), before softmax, of the same examples and of the same classes in the same order.
-        labels: class numbers, int64 (N,).
+        labels: class numbers, int64 (N,); -1 where there is none: such an example has T² KL alone.
         temperature: T, above 0; 1 leaves the probabilities as they are, 2 to 20 is usual.
         alpha: share of the teacher, 0 to 1.
 
@@ -55,7 +58,7 @@ def kd_loss(
             _("rows of probabilities, each of sum 1"),
             _("take the output before softmax, or use kd_loss_from_probabilities"),
         )
-    return _both_terms(student, teacher, labels, temperature, alpha)
+    return _mean_loss(student, teacher, labels, temperature, alpha)
 
 
 def kd_loss_from_probabilities(
@@ -88,7 +91,7 @@ def kd_loss_from_probabilities(
             _("logits go into kd_loss"),
         )
     log_probabilities = teacher.clamp_min(torch.finfo(torch.float32).tiny).log()  # softmax(log p) = p: it is a logit
-    return _both_terms(student, log_probabilities, labels, temperature, alpha)
+    return _mean_loss(student, log_probabilities, labels, temperature, alpha)
 
 
 def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
@@ -206,21 +209,35 @@ def distilbert_loss(
     real = mask.bool()
     student, teacher = student_logits.float(), teacher_logits.detach().float()
     rows = real if labels.ndim == 2 else torch.ones_like(labels, dtype=torch.bool)
-    soft = _soft_term(student[rows], teacher[rows], temperature)
+    soft = _soft_rows(student[rows], teacher[rows], temperature).mean()
     hard = nn.functional.cross_entropy(student.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
     cosine = nn.functional.cosine_similarity(student_hidden.float()[real], teacher_hidden.detach().float()[real], dim=1)
     return soft_weight * soft + hard_weight * hard + cosine_weight * (1 - cosine).mean()
 
 
-def _both_terms(student: Tensor, teacher: Tensor, labels: Tensor | None, temperature: float, alpha: float) -> Tensor:
-    soft = _soft_term(student, teacher, temperature)
-    return soft if labels is None else alpha * soft + (1 - alpha) * nn.functional.cross_entropy(student, labels)
+def kd_rows(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, alpha: float) -> Tensor:
+    """What `kd_loss` averages, one value an example (N,), without its checks: for training loops.
+
+    Args:
+        student, teacher: logits float32 (N, K); nothing flows back into the teacher only if it carries no gradient.
+        labels: int64 (N,), `UNLABELLED` where there is none: such a row is T² KL alone.
+        temperature, alpha: see `kd_loss`.
+    """
+    share = torch.where(labels == UNLABELLED, 1.0, alpha)
+    hard = nn.functional.cross_entropy(student, labels, ignore_index=UNLABELLED, reduction="none")
+    return share * _soft_rows(student, teacher, temperature) + (1 - share) * hard
 
 
-def _soft_term(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T² KL(softmax(teacher / T) ‖ softmax(student / T)), mean over the rows."""
+def _mean_loss(student: Tensor, teacher: Tensor, labels: Tensor | None, temperature: float, alpha: float) -> Tensor:
+    if labels is None:
+        return _soft_rows(student, teacher, temperature).mean()
+    return kd_rows(student, teacher, labels, temperature, alpha).mean()
+
+
+def _soft_rows(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T² KL(softmax(teacher / T) ‖ softmax(student / T)) of every row: (N, K) -> (N,)."""
     known, wanted = (nn.functional.log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
-    return temperature**2 * nn.functional.kl_div(known, wanted, reduction="batchmean", log_target=True)
+    return temperature**2 * nn.functional.kl_div(known, wanted, reduction="none", log_target=True).sum(dim=1)
 
 
 def _logits(student: Tensor, teacher: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
