@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tl_course.distill_inputs import UNLABELLED
 from tl_course.errors import BadInput
 from tl_course.fit_options import are_probabilities, check_kd_options
 from tl_course.i18n import _
@@ -46,7 +47,7 @@ def kd_loss(
     Args:
         student_logits: (N, K), before softmax.
         teacher_logits: (N, K), before softmax, of the same examples and of the same classes in the same order.
-        labels: class numbers, integers (N,).
+        labels: class numbers, integers (N,); -1 where there is none: such an example has T² KL alone.
         temperature: T, above 0; 1 leaves the probabilities as they are, 2 to 20 is usual.
         alpha: share of the teacher, 0 to 1.
 
@@ -62,7 +63,7 @@ def kd_loss(
             _("rows of probabilities, each of sum 1"),
             _("take the output before softmax, or use kd_loss_from_probabilities"),
         )
-    return _both_terms(student, teacher, labels, temperature, alpha)
+    return _mean_loss(student, teacher, labels, temperature, alpha)
 
 
 def kd_loss_from_probabilities(
@@ -96,7 +97,7 @@ def kd_loss_from_probabilities(
             _("logits go into kd_loss"),
         )
     log_probabilities = ops.log(ops.maximum(teacher, float(np.finfo(np.float32).tiny)))  # softmax(log p) = p: a logit
-    return _both_terms(student, log_probabilities, labels, temperature, alpha)
+    return _mean_loss(student, log_probabilities, labels, temperature, alpha)
 
 
 def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
@@ -230,9 +231,26 @@ def distilbert_loss(
     return soft_weight * soft + hard_weight * hard + cosine_weight * apart
 
 
-def _both_terms(student: Tensor, teacher: Tensor, labels: Tensor | None, temperature: float, alpha: float) -> Tensor:
-    soft = temperature**2 * ops.mean(_divergence(student, teacher, temperature))
-    return soft if labels is None else alpha * soft + (1 - alpha) * _hard_term(student, labels)
+def kd_rows(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, alpha: float) -> Tensor:
+    """What `kd_loss` averages, one value an example (N,), without its checks: for training loops.
+
+    Args:
+        student, teacher: logits float32 (N, K); nothing flows back into the teacher only if it carries no gradient.
+        labels: integers (N,), `UNLABELLED` where there is none: such a row is T² KL alone.
+        temperature, alpha: see `kd_loss`.
+    """
+    labelled = labels != UNLABELLED
+    hard = keras.losses.sparse_categorical_crossentropy(ops.where(labelled, labels, 0), student, from_logits=True)
+    soft = temperature**2 * _divergence(student, teacher, temperature)
+    return ops.where(labelled, alpha * soft + (1 - alpha) * hard, soft)
+
+
+def _mean_loss(student: Tensor, teacher: Tensor, labels: Tensor | None, temperature: float, alpha: float) -> Tensor:
+    if labels is None:
+        return temperature**2 * ops.mean(_divergence(student, teacher, temperature))
+    numbers = ops.convert_to_tensor(labels)
+    _check_labels(numbers, student)
+    return ops.mean(kd_rows(student, teacher, numbers, temperature, alpha))
 
 
 def _divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -241,23 +259,20 @@ def _divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return ops.sum(ops.exp(wanted) * (wanted - known), axis=-1)
 
 
-def _hard_term(student: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of logits (N, K) at temperature 1."""
-    numbers = ops.convert_to_tensor(labels)
-    if not _agree(numbers.shape, student.shape[:1]) or not keras.backend.is_int_dtype(numbers.dtype):
+def _check_labels(labels: Tensor, student: Tensor) -> None:
+    if not _agree(labels.shape, student.shape[:1]) or not keras.backend.is_int_dtype(labels.dtype):
         raise BadInput(
             _("labels (N,): one class number for each of {count} rows").format(count=student.shape[0]),
-            _("shape {shape} of {type}").format(shape=tuple(numbers.shape), type=numbers.dtype.name),
+            _("shape {shape} of {type}").format(shape=tuple(labels.shape), type=labels.dtype.name),
             _("pass class numbers, not probabilities"),
         )
-    values = _values(numbers)
-    if values is not None and len(values) and not 0 <= values.min() <= values.max() < student.shape[1]:
+    values = _values(labels)
+    if values is not None and len(values) and not UNLABELLED <= values.min() <= values.max() < student.shape[1]:
         raise BadInput(
             _("labels from 0 to {last}").format(last=student.shape[1] - 1),
             _("{low} to {high}").format(low=values.min(), high=values.max()),
             _("student and labels must count the same classes"),
         )
-    return ops.mean(keras.losses.sparse_categorical_crossentropy(numbers, student, from_logits=True))
 
 
 def _attention_picture(maps: Tensor) -> Tensor:
