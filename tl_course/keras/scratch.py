@@ -1,6 +1,7 @@
 """A small CNN trained from scratch, in Keras: the baseline that transfer has to beat."""
 
 import time
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -16,8 +17,11 @@ from tl_course.scratch_recipe import (
     standardizer,
 )
 
+FEATURES = "features"
+"""The layer whose output (N, D) reaches the head."""
 
-def small_cnn(num_channels: int, num_classes: int, seed: int = 0) -> keras.Sequential:
+
+def small_cnn(num_channels: int, num_classes: int, seed: int = 0, widths: Sequence[int] = WIDTHS) -> keras.Sequential:
     """Four 3x3 convolutions with BatchNorm and ReLU, max pooling between, global average pooling, a linear head.
 
     About 99,000 parameters for ten classes.
@@ -26,17 +30,18 @@ def small_cnn(num_channels: int, num_classes: int, seed: int = 0) -> keras.Seque
         num_channels: channels of the images.
         num_classes: width of the head.
         seed: fixes the initial weights (He et al., 2015); the global random state is left as it was.
+        widths: channels of the convolutions, here four.
     """
     model = keras.Sequential([keras.Input((None, None, num_channels))])
-    for index, width in enumerate(WIDTHS):
-        he = keras.initializers.HeNormal(seed=seed * (len(WIDTHS) + 1) + index)
+    for index, width in enumerate(widths):
+        he = keras.initializers.HeNormal(seed=seed * (len(widths) + 1) + index)
         model.add(layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer=he))
         model.add(layers.BatchNormalization(momentum=0.9, epsilon=1e-5))
         model.add(layers.ReLU())
-        if width != WIDTHS[-1]:
+        if width != widths[-1]:
             model.add(layers.MaxPooling2D(2))
-    model.add(layers.GlobalAveragePooling2D())
-    glorot = keras.initializers.GlorotUniform(seed=seed * (len(WIDTHS) + 1) + len(WIDTHS))
+    model.add(layers.GlobalAveragePooling2D(name=FEATURES))
+    glorot = keras.initializers.GlorotUniform(seed=seed * (len(widths) + 1) + len(widths))
     model.add(layers.Dense(num_classes, kernel_initializer=glorot))
     return model
 

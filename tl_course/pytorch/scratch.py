@@ -1,7 +1,7 @@
 """A small CNN trained from scratch, in PyTorch: the baseline that transfer has to beat."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -19,7 +19,7 @@ from tl_course.scratch_recipe import (
 )
 
 
-def small_cnn(num_channels: int, num_classes: int, seed: int = 0) -> nn.Sequential:
+def small_cnn(num_channels: int, num_classes: int, seed: int = 0, widths: Sequence[int] = WIDTHS) -> nn.Sequential:
     """Four 3x3 convolutions with BatchNorm and ReLU, max pooling between, global average pooling, a linear head.
 
     About 99,000 parameters for ten classes.
@@ -28,16 +28,17 @@ def small_cnn(num_channels: int, num_classes: int, seed: int = 0) -> nn.Sequenti
         num_channels: channels of the images.
         num_classes: width of the head.
         seed: fixes the initial weights (He et al., 2015); the global random state is left as it was.
+        widths: channels of the convolutions, here four.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers: list[nn.Module] = []
-        for before, after in zip((num_channels, *WIDTHS), WIDTHS, strict=False):
+        for before, after in zip((num_channels, *widths), widths, strict=False):
             conv = nn.Conv2d(before, after, 3, padding=1, bias=False)
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             layers += [conv, nn.BatchNorm2d(after), nn.ReLU()]
-            layers += [nn.MaxPool2d(2)] if after != WIDTHS[-1] else []
-        head = nn.Linear(WIDTHS[-1], num_classes)
+            layers += [nn.MaxPool2d(2)] if after != widths[-1] else []
+        head = nn.Linear(widths[-1], num_classes)
         nn.init.xavier_uniform_(head.weight)
         nn.init.zeros_(head.bias)
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tl_course.errors import BadInput
 from tl_course.i18n import _
+from tl_course.zoo import small_cnn
 from tl_course.zoo.hub import OFFLINE
 from tl_course.zoo.inputs import check_image_size
 from tl_course.zoo.pretrained import Framework, ImageModel, Pretrained, Weights
@@ -63,7 +64,8 @@ def load(
 
     Args:
         name: one of `names(framework)`; also a Hugging Face text encoder: in PyTorch any ("owner/name" or a folder),
-            in Keras the folder of a BERT.
+            in Keras the folder of a BERT; and "small_cnn_16x3", the course's small CNN with a first layer 16 wide for
+            3 channels, which has random weights only.
         framework: "pytorch" or "keras".
         weights: "pretrained", or None for random weights, which never need the network.
         image_size: images are resized to this height and width (bilinear with antialiasing, nothing is cropped);
@@ -87,7 +89,7 @@ def load(
     if weights not in ("pretrained", None):
         raise BadInput(_("weights 'pretrained' or None"), repr(weights), _("None means random weights"))
     if image_size != "default":
-        check_image_size(image_size, 8 if name == "fashion_resnet" else 32)
+        check_image_size(image_size, 8 if name == "fashion_resnet" or small_cnn.sizes_of(name) else 32)
     if name == "tiny_vit" and image_size not in ("default", _OWN_SIZE[name]):
         raise BadInput(
             _("image_size={size} for {name}").format(size=_OWN_SIZE[name], name=name),
@@ -139,6 +141,10 @@ def _load_torch(
     if name in ("mobilenet_v2", "fashion_resnet", "tiny_vit"):
         size = _OWN_SIZE[name] if image_size == "default" else image_size
         return getattr(torch_models, name)(weights, size, device)
+    if small_cnn.sizes_of(name):
+        return torch_models.small_cnn_model(
+            name, weights, small_cnn.SIZE if image_size == "default" else image_size, device
+        )
     if name not in torch_models.names():
         raise _unknown(name, "pytorch")
     return torch_models.from_torchvision(name, weights, image_size, device)
@@ -150,6 +156,8 @@ def _load_keras(name: str, weights: Weights, image_size: int | Literal["default"
     if name in _OWN_SIZE:
         size = _OWN_SIZE[name] if image_size == "default" else image_size
         return getattr(keras_models, name)(weights, size)
+    if small_cnn.sizes_of(name):
+        return keras_models.small_cnn_model(name, weights, small_cnn.SIZE if image_size == "default" else image_size)
     if name not in keras_models.names():
         raise _unknown(name, "keras")
     return keras_models.from_applications(name, weights, image_size)

@@ -1,5 +1,6 @@
 """Image models in Keras: those of the course and resnet18 as in PyTorch, the rest from keras.applications."""
 
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 
 from tl_course import assets
-from tl_course.zoo import mobilenet_keras, residual_keras
+from tl_course.zoo import mobilenet_keras, residual_keras, small_cnn
 from tl_course.zoo.hub import short_timeout, unavailable
 from tl_course.zoo.images_keras import KerasImageModel, standardise
 from tl_course.zoo.pretrained import FASHION_MEAN, FASHION_STD, IMAGENET_MEAN, IMAGENET_STD, Weights
@@ -99,6 +100,26 @@ def tiny_vit(weights: Weights, image_size: int | None) -> KerasImageModel:
         image_size=image_size,
         channels=1,
         feature_layer=tiny_vit_keras.FEATURES,
+    )
+
+
+def small_cnn_model(name: str, weights: Weights, image_size: int | None) -> KerasImageModel:
+    """The course's small CNN, of the width and the channels that its name says, with a head of one class."""
+    from tl_course.keras import scratch
+
+    small_cnn.check_weights(name, weights)
+    width, channels = small_cnn.sizes_of(name) or (0, 0)
+    widths = small_cnn.widths_of(width)
+    return KerasImageModel(
+        name,
+        None,
+        scratch.small_cnn(channels, 1, seed=random.randrange(2**20), widths=widths),
+        widths[-1],
+        scale=standardise((small_cnn.MEAN,) * channels, (small_cnn.STD,) * channels),
+        image_size=image_size,
+        channels=channels,
+        min_size=small_cnn.MIN_SIZE,
+        feature_layer=scratch.FEATURES,
     )
 
 

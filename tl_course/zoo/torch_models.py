@@ -12,6 +12,7 @@ from tl_course import assets
 from tl_course.compat import torchvision
 from tl_course.errors import BadInput
 from tl_course.i18n import _
+from tl_course.zoo import small_cnn
 from tl_course.zoo.hub import short_timeout, unavailable
 from tl_course.zoo.images_torch import TorchImageModel, head_input
 from tl_course.zoo.pretrained import FASHION_MEAN, FASHION_STD, IMAGENET_MEAN, IMAGENET_STD, Weights
@@ -73,6 +74,27 @@ def tiny_vit(weights: Weights, image_size: int | None, device: str | None) -> To
         model.load_state_dict(_asset_state("tiny_vit"))
     return TorchImageModel(
         "tiny_vit", weights, model, model.sizes.dim, mean=MEAN, std=STD, image_size=image_size, device=device
+    )
+
+
+def small_cnn_model(name: str, weights: Weights, image_size: int | None, device: str | None) -> TorchImageModel:
+    """The course's small CNN, of the width and the channels that its name says, with a head of one class."""
+    from tl_course.pytorch import scratch
+
+    small_cnn.check_weights(name, weights)
+    width, channels = small_cnn.sizes_of(name) or (0, 0)
+    widths = small_cnn.widths_of(width)
+    model = scratch.small_cnn(channels, 1, seed=int(torch.randint(2**31, ())), widths=widths)
+    return TorchImageModel(
+        name,
+        None,
+        model,
+        widths[-1],
+        mean=(small_cnn.MEAN,) * channels,
+        std=(small_cnn.STD,) * channels,
+        image_size=image_size,
+        min_size=small_cnn.MIN_SIZE,
+        device=device,
     )
 
 
