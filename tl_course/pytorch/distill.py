@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tl_course.data.dataset import Dataset, Split
-from tl_course.errors import BadInput
+from tl_course.distill_inputs import check_views, pack, with_unlabelled
 from tl_course.fit_options import (
     Augmentation,
     MixedPrecision,
@@ -27,7 +27,7 @@ from tl_course.i18n import _
 from tl_course.pytorch.augment import augmentation
 from tl_course.pytorch.batches import Examples
 from tl_course.pytorch.classifier import Classifier
-from tl_course.pytorch.distill_losses import UNLABELLED, kd_rows
+from tl_course.pytorch.distill_losses import kd_rows
 from tl_course.pytorch.fit import fit, on_kept_features, train_loop
 from tl_course.pytorch.text_classifier import TextClassifier
 from tl_course.pytorch.text_examples import TextExamples
@@ -93,12 +93,12 @@ def distill(
     check_kd_options(temperature, alpha)
     check_options(num_epochs, batch_size, 0.0, 0.0, l2_sp, patience)
     check_teacher(teacher, student)
-    _check_views(num_views, augment, teacher)
+    check_views(num_views, augment, teacher)
     train, val = train_and_val(dataset, val_fraction, seed)
     check_dataset(student.class_names, dataset, train, val)
     if isinstance(student, TextClassifier):
         check_text_options(student.class_names, train, augment, 0.0)
-    lesson = _with_unlabelled(train, unlabelled)
+    lesson = with_unlabelled(train, unlabelled)
     if isinstance(teacher, np.ndarray):
         given = answers_for_train(teacher, dataset, len(lesson) - len(train), val_fraction, seed)
         ask: Callable[[np.ndarray], np.ndarray] = lambda _inputs: given  # noqa: E731
@@ -191,7 +191,7 @@ class Views:
     """Examples to train on that come in several views of equal order: each epoch takes the next, in turn.
 
     Attributes:
-        views: all with targets as `pack` makes them.
+        views: all with targets as `distill_inputs.pack` makes them.
     """
 
     views: Sequence[Examples | TextExamples]
@@ -212,13 +212,8 @@ class Views:
         return next(self.turn).epoch(rng, batch_size)
 
 
-def pack(y: np.ndarray, teacher_logits: np.ndarray) -> np.ndarray:
-    """Class numbers (N,) and teacher's logits (N, K) side by side: float32 (N, 1 + K), so that they stay together."""
-    return np.concatenate([y[:, None], teacher_logits], axis=1, dtype=np.float32)
-
-
 def _objective(logits: Tensor, targets: Tensor, *, temperature: float, alpha: float) -> Tensor:
-    """`kd_loss` of a batch and of targets as `pack` makes them."""
+    """`kd_loss` of a batch and of targets as `distill_inputs.pack` makes them."""
     return kd_rows(logits, targets[:, 1:], targets[:, 0].long(), temperature, alpha).mean()
 
 
@@ -248,32 +243,3 @@ def _examples(student: Classifier | TextClassifier, x: np.ndarray, targets: np.n
         return replace(student.examples(x), y=torch.from_numpy(targets).to(student.device))
     examples = Examples.of(student, Split(x, np.zeros(len(x), np.int64)))
     return replace(examples, y=torch.from_numpy(targets).to(student.device))
-
-
-def _with_unlabelled(train: Split, unlabelled: np.ndarray | Sequence[str] | None) -> Split:
-    """The training examples, and after them those without labels."""
-    if unlabelled is None or len(unlabelled) == 0:
-        return Split(train.x, train.y)
-    more = np.asarray(unlabelled)
-    if more.shape[1:] != train.x.shape[1:] or more.dtype.kind != train.x.dtype.kind:
-        raise BadInput(
-            _("unlabelled inputs like those of train, of shape {shape} each").format(shape=train.x.shape[1:]),
-            _("shape {shape} each, of {type}").format(shape=more.shape[1:], type=more.dtype),
-            _("bring them to one size and type first"),
-        )
-    return Split(np.concatenate([train.x, more]), np.concatenate([train.y, np.full(len(more), UNLABELLED)]))
-
-
-def _check_views(num_views: int, augment: Augmentation, teacher: Teacher) -> None:
-    if num_views < 1 or (num_views > 1 and augment == "none"):
-        raise BadInput(
-            _("num_views of at least 1, and of 1 where nothing is augmented"),
-            _("num_views={num_views} with augment={augment!r}").format(num_views=num_views, augment=augment),
-            _("views of one image differ only by augmentation"),
-        )
-    if isinstance(teacher, np.ndarray) and augment != "none":
-        raise BadInput(
-            _("a teacher that can be asked, for augmented images"),
-            _("an array of logits, for other pixels than the student would see"),
-            _("pass a classifier or a function, or augment='none'"),
-        )

@@ -7,13 +7,11 @@ numbers are in tl_course/keras/distill_losses.py.
 import torch
 from torch import Tensor, nn
 
+from tl_course.distill_inputs import UNLABELLED
 from tl_course.errors import BadInput
 from tl_course.fit_options import are_probabilities, check_kd_options
 from tl_course.i18n import _
 from tl_course.masking import IGNORED
-
-UNLABELLED = -1
-"""Stands where an example has no class number."""
 
 
 def kd_loss(
@@ -248,13 +246,21 @@ def _logits(student: Tensor, teacher: Tensor, labels: Tensor | None) -> tuple[Te
             _shapes(student, teacher),
             _("give both the same examples, and the teacher a head for the student's classes"),
         )
-    if labels is not None and (labels.shape != student.shape[:1] or labels.is_floating_point()):
-        raise BadInput(
-            _("labels (N,): one class number for each of {count} rows").format(count=len(student)),
-            _("shape {shape} of {type}").format(shape=tuple(labels.shape), type=labels.dtype),
-            _("pass class numbers, not probabilities"),
-        )
+    if labels is not None:
+        _check_labels(labels, *student.shape)
     return student.float(), teacher.detach().float()
+
+
+def _check_labels(labels: Tensor, num_rows: int, num_classes: int) -> None:
+    numbers = not labels.is_floating_point() and labels.shape == (num_rows,)
+    if not numbers or (num_rows and not UNLABELLED <= labels.min() <= labels.max() < num_classes):
+        raise BadInput(
+            _("labels ({rows},), numbers from 0 to {last}, or -1 for none").format(rows=num_rows, last=num_classes - 1),
+            _("shape {shape} of {type}").format(shape=tuple(labels.shape), type=labels.dtype)
+            if not numbers
+            else _("{low} to {high}").format(low=int(labels.min()), high=int(labels.max())),
+            _("pass one class number a row, not probabilities"),
+        )
 
 
 def _attention_picture(maps: Tensor) -> Tensor:
