@@ -52,15 +52,17 @@ class Distiller(keras.Model):
         Args:
             x: inputs, or a `tf.data.Dataset` of (inputs, (labels, teacher's logits)).
             y: labels, integers (N,), and the teacher's logits (N, K).
-            options: of `keras.Model.fit`.
+            options: of `keras.Model.fit`, but for weights of examples or classes.
         """
+        if options.get("sample_weight") is not None or options.get("class_weight") is not None:
+            raise BadInput(_("examples that count alike"), _("weights for them"), _("leave the weights out"))
         inputs, targets = next(iter(x)) if isinstance(x, tf.data.Dataset) else (x, y)
         _check_targets(targets, self.student.output_shape[-1], len(keras.tree.flatten(inputs)[0]))
         return super().fit(x, y, **options)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One update from (inputs, (labels (n,), teacher's logits (n, K))); the means of loss and metrics so far."""
-        inputs, (labels, teacher_logits) = data
+        inputs, (labels, teacher_logits), _weights = keras.utils.unpack_x_y_sample_weight(data)
         variables = self.student.trainable_variables
         with tf.GradientTape() as tape:
             logits = self.student(inputs, training=True)  # (n, K)
@@ -72,7 +74,7 @@ class Distiller(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Cross-entropy and metrics of (inputs, labels), or of what `train_step` takes; nothing changes."""
-        inputs, targets = data
+        inputs, targets, _weights = keras.utils.unpack_x_y_sample_weight(data)
         labels = targets[0] if isinstance(targets, tuple | list) else targets
         logits = self.student(inputs, training=False)
         losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
