@@ -130,7 +130,7 @@ TORCH_EDITS = {
         (
             PASS,
             "runs = [torch.stack(encoder(input_ids, attention_mask, output_attentions=True).attentions)"
-            " for _ in range(30)]",
+            " for _ in range(8)]",
         ),
         (STACK, "torch.stack(runs).mean(0)"),
     ),
@@ -156,7 +156,7 @@ KERAS_EDITS = {
         (KERAS_STACK, "ops.stack([m / (ops.sum(m, axis=-1, keepdims=True) + 1e-9) for m in output.attentions])"),
     ),
     "averaged": (
-        (f"output = {KERAS_PASS}", f"runs = [{KERAS_PASS.replace('False', 'True')} for _ in range(20)]"),
+        (f"output = {KERAS_PASS}", f"runs = [{KERAS_PASS.replace('False', 'True')} for _ in range(5)]"),
         (KERAS_STACK, "ops.mean(ops.stack([ops.stack(run.attentions) for run in runs]), axis=0)"),
     ),
     "dropout-removed": (("    output = ", "    encoder.dropout.rate = 0.0\n    output = "),),
