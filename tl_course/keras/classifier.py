@@ -119,7 +119,7 @@ class Classifier:
 
     def save(self, path: str | Path) -> Path:
         """Write everything needed to predict into one file (see `classifier_file`); returns its path."""
-        mean, std = _normalisation(self.backbone)
+        mean, std = normalisation(self.backbone)
         state = {name: np.asarray(weight) for name, weight in _named_weights(self.model).items()}
         content = ClassifierFile(
             "keras", self.backbone.name, self.backbone.image_size, mean, std, self.class_names, state
@@ -141,7 +141,7 @@ class Classifier:
         made = cls.build(
             content.backbone, content.class_names, weights=None, image_size=content.image_size, device=device
         )
-        if not np.allclose(_normalisation(made.backbone), (content.mean, content.std), rtol=1e-4, atol=1e-5):
+        if not np.allclose(normalisation(made.backbone), (content.mean, content.std), rtol=1e-4, atol=1e-5):
             raise BadInput(
                 _("the preprocessing of {name}").format(name=content.backbone),
                 _("another mean or standard deviation in the file"),
@@ -156,7 +156,7 @@ def load(path: str | Path, device: str | None = None) -> Classifier:
     return Classifier.load(path, device)
 
 
-def _normalisation(backbone: KerasImageModel) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(backbone: KerasImageModel) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel the model gets, from what becomes of black and white.
 
     Every preprocessing of the zoo is (x - mean) / std but for the order of the channels.

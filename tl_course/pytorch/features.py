@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tl_course.errors import BadInput
+from tl_course.pytorch.fold_batchnorm import fold_batchnorm
 
 if TYPE_CHECKING:
     from tl_course.zoo import Pretrained
@@ -177,41 +176,3 @@ def inference_copy(model: nn.Module, num_images: int) -> nn.Module:
 def batch_that_fits(device: torch.device, pixels: int) -> int:
     """Images of so many pixels to run at once without gradients; no fewer are faster."""
     return max(1, _PIXELS_IN_CACHE // pixels) if device.type == "cpu" else 256
-
-
-def fold_batchnorm(model: nn.Module) -> nn.Module:
-    """A copy whose convolutions do their BatchNorm's work too, for inference: the same outputs, about 1.5 times faster.
-
-    In evaluation mode BatchNorm is y = gain * (x - mean) / sqrt(var + eps) + shift with fixed numbers, which a
-    convolution's weights and bias can take over (Jacob et al., 2018, section 3.2).
-
-    Args:
-        model: in evaluation mode, left as it is.
-
-    Returns:
-        The copy; or the model itself, where some BatchNorm does not directly follow its convolution in a Sequential.
-    """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    if (
-        not norms
-        or len(norms) != len(_conv_bn_pairs(model))
-        or any(n.training or n.running_mean is None for n in norms)
-    ):
-        return model
-    folded = deepcopy(model)
-    for block, place in _conv_bn_pairs(folded):
-        conv, norm = block[place], block[place + 1]
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            block[place], block[place + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
-    return folded
-
-
-def _conv_bn_pairs(model: nn.Module) -> list[tuple[nn.Sequential, int]]:
-    """Every place in a Sequential where a BatchNorm directly follows a convolution."""
-    return [
-        (block, place)
-        for block in model.modules()
-        if isinstance(block, nn.Sequential)
-        for place in range(len(block) - 1)
-        if isinstance(block[place], nn.Conv2d) and isinstance(block[place + 1], nn.BatchNorm2d)
-    ]
