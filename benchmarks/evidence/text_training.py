@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from tl_course import data, zoo
 from tl_course.pytorch.features import masked_mean
@@ -65,8 +66,9 @@ def train(
     seed: int,
     warmup: float = WARMUP,
     groups: Callable[[nn.Module], list[dict]] | None = None,
+    loss_of: Callable[[Tensor, np.ndarray], Tensor] | None = None,
 ) -> float:
-    """Train in place what is trainable, with AdamW, cross-entropy, warm-up and cosine; the last epoch's mean loss.
+    """Train in place what is trainable, with AdamW, warm-up and cosine; the last epoch's mean loss.
 
     Args:
         network: `TextNetwork`, or one with adapters or LoRA.
@@ -75,6 +77,7 @@ def train(
         num_epochs, warmup: of the schedule; no early stopping, as few labels leave none to stop by.
         seed: of order and dropout.
         groups: parameter groups with their own peak rates; default one rate, no decay on biases and gains.
+        loss_of: logits (n, K) and the places of their texts -> scalar; default cross-entropy with y.
     """
     free = [p for p in network.parameters() if p.requires_grad]
     plain = [
@@ -93,7 +96,8 @@ def train(
             for chosen in length_buckets(lengths, BATCH_SIZE, rng):
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = warmup_cosine(min(step, num_steps), num_steps, peak, warmup)
-                loss = nn.functional.cross_entropy(network(**padded(tokens, chosen)), torch.from_numpy(y[chosen]))
+                logits = network(**padded(tokens, chosen))
+                loss = loss_of(logits, chosen) if loss_of else cross_entropy(logits, torch.from_numpy(y[chosen]))
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
