@@ -187,10 +187,11 @@ def _as_array(value: Any) -> np.ndarray:
 def _checked(logits: Any, count: int) -> np.ndarray:
     """The logits as float32 (N, K), when they are finite and logits."""
     array = _as_array(logits)
-    if array.ndim != 2 or len(array) != count or not np.isfinite(array).all():
+    fits = array.ndim == 2 and len(array) == count
+    if not fits or not np.isfinite(array).all():
         raise BadInput(
             _("finite teacher's logits of shape ({count}, K)").format(count=count),
-            _("shape {shape}").format(shape=array.shape) if array.shape[:1] != (count,) else _("other values"),
+            _("shape {shape}").format(shape=array.shape) if not fits else _("NaN or infinity"),
             _("one row for each training input, in their order; unlabelled inputs come after"),
         )
     if array.shape[1] > 1 and are_probabilities(array):
