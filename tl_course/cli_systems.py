@@ -31,6 +31,10 @@ from tl_course.i18n import _
 @click.option("--rows", type=int, metavar="N", help="Use at most N rows of every table, each class in its share.")
 @click.option("--max-tokens", type=int, metavar="N", help="Cut texts after N tokens.")
 @click.option("--encoding", metavar="NAME", help="Of the tables; found out where left away.")
+@click.option("--unlabelled", metavar="PATH", help="Distilling: images' folder or texts' table without classes.")
+@click.option("--temperature", type=float, metavar="T", help="Distilling: softens both sides' probabilities.")
+@click.option("--alpha", type=float, metavar="A", help="Distilling: the teacher's share in the loss, 0 to 1.")
+@click.option("--save-teacher", is_flag=True, default=None, help="Distilling: keep the teacher's file as well.")
 @json_option
 def run(name: str | None, list_all: bool, as_json: bool, **options: Any) -> int:
     """Run one of the documents' systems.
@@ -67,7 +71,8 @@ def run(name: str | None, list_all: bool, as_json: bool, **options: Any) -> int:
 def predict(model: str, files: tuple[str, ...], inputs: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Class and probability of images or texts.
 
-    By the file MODEL that `tl-course run` saved: of the image FILES; or of the texts in a table, FILES being one.
+    By the file MODEL that `tl-course run` saved, or one exported to ONNX: of the image FILES, or all below folders; or
+    of the texts in a table, FILES being one.
     """
     from tl_course import systems
 

@@ -61,20 +61,24 @@ def test_the_listing_has_the_keys_that_others_read(capsys: pytest.CaptureFixture
     rows = json.loads(capsys.readouterr().out)
     assert {row["name"]: (row["framework"], row["documents"]) for row in rows} == {
         "keras-vgg16-classifier": ("keras", [57]),
+        "keras-distill": ("keras", [58]),
         "pytorch-resnet18-folder": ("pytorch", [59]),
         "keras-vgg16-frozen": ("keras", [60]),
         "keras-mobilenetv2-binary": ("keras", [61]),
+        "distill": ("pytorch", [64]),
         "pytorch-transfer": ("pytorch", [65]),
         "pytorch-resnet18-cifar10": ("pytorch", [70]),
         "text-transfer": ("pytorch", [62]),
         "attention": ("pytorch", [63, 67]),
         "bert-finetune": ("pytorch", [66]),
+        "text-distill": ("pytorch", [68]),
         "text-classify": ("pytorch", [69]),
         "keras-text-classify": ("keras", [69]),
     }
     assert {row["name"] for row in systems.listing("text")} == {
         "text-transfer",
         "bert-finetune",
+        "text-distill",
         "text-classify",
         "keras-text-classify",
     }
@@ -145,11 +149,26 @@ def test_images_that_cannot_be_read_are_all_named(
     good, bad, missing = (tmp_path / name for name in ("good.png", "bad.png", "missing.png"))
     Image.new("RGB", (40, 40)).save(good)
     bad.write_text("text")
-    line = refused(["predict", str(model), str(good), str(bad), str(missing), str(tmp_path)], capsys)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    line = refused(["predict", str(model), str(good), str(bad), str(missing)], capsys)
     assert str(good) not in line
-    for file in (bad, missing, tmp_path):
+    for file in (bad, missing):
         assert f"{file} " in line
     assert "none" in refused(["predict", str(model)], capsys)
+    assert f"none below {empty}" in refused(["predict", str(model), str(empty)], capsys)
+
+
+def test_a_folder_stands_for_the_images_below_it(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["b/one.png", "a.JPG", "b/.hidden.png", "notes.txt", "b/two.webp"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 40), "red").save(tmp_path / name, format="PNG")
+    assert main(["predict", str(model), str(tmp_path), str(tmp_path / "a.JPG"), "--json"]) == 0
+    files = [Path(row["file"]).relative_to(tmp_path).as_posix() for row in json.loads(capsys.readouterr().out)]
+    assert files == ["a.JPG", "b/one.png", "b/two.webp", "a.JPG"]
 
 
 BAD_FOLDERS = {

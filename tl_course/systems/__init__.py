@@ -13,8 +13,8 @@ Importing this package loads no framework.
 """
 
 from tl_course.systems.attention_run import AttentionResult, show_attention
-from tl_course.systems.building import kind_of
 from tl_course.systems.catalogue import get, listing, names
+from tl_course.systems.exported import kind_of
 from tl_course.systems.prediction import Prediction, predict
 from tl_course.systems.running import Result, run
 from tl_course.systems.source import image_sets

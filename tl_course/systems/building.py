@@ -87,19 +87,19 @@ def load_classifier(model_file: str | Path, kind: Kind | None = None) -> Any:
     content = classifier_file.read(file)
     if content.framework not in get_args(Framework):
         raise BadInput(_("a classifier in PyTorch or Keras"), repr(content.framework), _("update the course"))
-    if kind is not None and content.kind != kind:
-        takes = _("image files") if content.kind == "image" else _('a table, or --input "A TEXT"')
-        raise BadInput(
-            _("a classifier of {kind}s").format(kind=kind),
-            _("{file}, one of {kind}s").format(file=file.name, kind=content.kind),
-            _("pass {what} to it").format(what=takes),
-        )
+    check_kind(file, content.kind, kind)
     return _class(content.framework, content.kind).load(file)
 
 
-def kind_of(model_file: str | Path) -> Kind:
-    """What the classifier in a file classifies. Raises BadInput as `classifier_file.read`."""
-    return classifier_file.read(Path(model_file).expanduser()).kind
+def check_kind(file: Path, found: Kind, wanted: Kind | None) -> None:
+    """Raises BadInput for a model of something else than what is wanted; None takes either."""
+    if wanted not in (None, found):
+        takes = _("image files") if found == "image" else _('a table, or --input "A TEXT"')
+        raise BadInput(
+            _("a classifier of {kind}s").format(kind=wanted),
+            _("{file}, one of {kind}s").format(file=file.name, kind=found),
+            _("pass {what} to it").format(what=takes),
+        )
 
 
 def _class(framework: str, kind: Kind) -> Any:

@@ -7,6 +7,8 @@ from tl_course.i18n import _
 from tl_course.systems import (
     attention_run,
     bert_finetune,
+    distill,
+    keras_distill,
     keras_mobilenetv2_binary,
     keras_text_classify,
     keras_vgg16_classifier,
@@ -15,6 +17,7 @@ from tl_course.systems import (
     pytorch_resnet18_folder,
     pytorch_transfer,
     text_classify,
+    text_distill,
     text_transfer,
 )
 from tl_course.systems.system import System, SystemKind
@@ -23,14 +26,17 @@ _SYSTEMS: dict[str, System] = {
     module.SYSTEM.name: module.SYSTEM
     for module in (
         keras_vgg16_classifier,
+        keras_distill,
         pytorch_resnet18_folder,
         keras_vgg16_frozen,
         keras_mobilenetv2_binary,
+        distill,
         pytorch_transfer,
         pytorch_resnet18_cifar10,
         text_transfer,
         attention_run,
         bert_finetune,
+        text_distill,
         text_classify,
         keras_text_classify,
     )

@@ -25,9 +25,18 @@ def write_image_folder(dataset: Dataset, root: Path) -> None:
     """Write images (N, H, W, 3) in [0, 1] as root/SPLIT/CLASS/NUMBER.png, the layout `data.image_folder` reads."""
     for part, split in dataset.splits.items():
         for number, (image, label) in enumerate(zip(split.x, split.y, strict=True)):
-            folder = root / part / dataset.class_names[label]
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(folder / f"{number:05d}.png")
+            _save(image, root / part / dataset.class_names[label] / f"{number:05d}.png")
+
+
+def write_images(images: np.ndarray, root: Path) -> None:
+    """Write images (N, H, W, 3) in [0, 1] as root/NUMBER.png: no folder tells a class."""
+    for number, image in enumerate(images):
+        _save(image, root / f"{number:05d}.png")
+
+
+def _save(image: np.ndarray, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(file)
 
 
 def _only(split: Split, classes: np.ndarray) -> Split:

@@ -1,4 +1,4 @@
-"""What a saved classifier of either framework says: of image files here, of texts in `text_prediction`."""
+"""What a saved model says: of image files here, of texts in `text_prediction`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tl_course.data.images import UnusableImage, read_image
 from tl_course.errors import BadInput
 from tl_course.i18n import _
-from tl_course.systems.building import load_classifier
+from tl_course.systems.exported import load_model
+from tl_course.systems.image_files import listed, read_images, refusal
 from tl_course.systems.source import convert
-
-ANY_SIZE = 224
-"""Side that images are read at for a classifier that takes any."""
 
 
 @dataclass(frozen=True)
@@ -54,43 +51,32 @@ def named(probabilities: np.ndarray, names: Sequence[str]) -> Iterator[dict[str,
 
 
 def predict(model_file: str | Path, images: Sequence[str | Path], batch_size: int = 64) -> list[Prediction]:
-    """The class of each image file, in their order.
+    """The class of each image file, in their order; those below a folder in order of their names.
 
     Args:
-        model_file: what a system or `Classifier.save` wrote, of either framework.
-        images: image files of any size; read as `data.image_folder` reads them (turned upright, the centre cropped,
-            grey and transparent ones converted to RGB).
+        model_file: what a system, `Classifier.save` or `export_onnx` wrote, of either framework.
+        images: image files of any size, or folders of them; read as `data.image_folder` reads them (turned upright,
+            the centre cropped, grey and transparent ones converted to RGB).
         batch_size: images in memory at a time.
 
     Raises:
-        BadInput: no such model file, or it is damaged, of texts or something else; no images; files that are no
-            images, all of them named.
+        BadInput: no such model file, or it is damaged, of texts or something else; no images; a folder without any;
+            files that are no images, all of them named.
     """
     if isinstance(images, str | Path):
         images = [images]
     if not images:
-        raise BadInput(_("one image file or more"), _("none"), _("name the files after the model"))
-    classifier = load_classifier(model_file, "image")
-    size = classifier.backbone.image_size or ANY_SIZE
+        raise BadInput(_("one image file or more"), _("none"), _("name the files after the model, or a folder"))
+    files = listed(images)
+    model = load_model(model_file, "image")
     found: list[Prediction] = []
     problems: list[str] = []
-    for start in range(0, len(images), batch_size):
-        batch = _read(images[start : start + batch_size], size, problems)
+    for start in range(0, len(files), batch_size):
+        some = files[start : start + batch_size]
+        batch = read_images(some, model.image_size, problems)
         if not problems:
-            rows = named(classifier.predict_proba(convert(batch, classifier.backbone.channels)), classifier.class_names)
-            files = images[start : start + batch_size]
-            found += [Prediction(file=str(file), **row) for file, row in zip(files, rows, strict=True)]
+            rows = named(model.predict_proba(convert(batch, model.channels)), model.class_names)
+            found += [Prediction(file=file, **row) for file, row in zip(some, rows, strict=True)]
     if problems:
-        raise BadInput(_("image files"), "; ".join(problems), _("mend or leave these out"))
+        raise refusal(problems)
     return found
-
-
-def _read(files: Sequence[str | Path], size: int, problems: list[str]) -> np.ndarray:
-    """The images (N, size, size, 3); black ones, and an entry in `problems`, for those that cannot be read."""
-    stacked = np.zeros((len(files), size, size, 3), np.float32)
-    for position, file in enumerate(files):
-        try:
-            stacked[position] = read_image(Path(file).expanduser(), size)
-        except UnusableImage as error:
-            problems.append(f"{file} {error}")
-    return stacked

@@ -18,17 +18,17 @@ from tl_course.data import Dataset
 from tl_course.errors import BadInput, CourseError
 from tl_course.history import History
 from tl_course.i18n import _
-from tl_course.systems import images, texts
+from tl_course.systems import comparison, distillation, images, texts
 from tl_course.systems.building import WEIGHTS, library, load_classifier
 from tl_course.systems.catalogue import get
 from tl_course.systems.fonts import every_script
 from tl_course.systems.output import check_room, output_folder, unwritable
 from tl_course.systems.system import (
     ChosenWeights,
-    DataOptions,
     ImageSystem,
     Prepared,
     Request,
+    RunOptions,
     TextSystem,
     Training,
     TrainingSystem,
@@ -58,10 +58,14 @@ class Result:
         facts: what it ran on and with, as plain values: data, notes, backbone, weights, seed …
         report: accuracy and more on the test examples.
         history: of the training, epoch by epoch.
-        files: "model" (safetensors), "report" (JSON), "text", "curves" and "confusion" (PNG), by what they hold.
+        files: "model" and, where it is to be kept, "teacher" (safetensors), "report" (JSON), "text", "curves" and
+            "confusion" (PNG), by what they hold.
         seconds: from reading the data to the last file.
-        classifier: the trained one, a `Classifier` or `TextClassifier` of the system's framework.
+        classifier: the trained one, a `Classifier` or `TextClassifier` of the system's framework; the student where
+            one was distilled, and history and report are the student's.
         dataset: the examples, in their splits.
+        teacher: of the student; None where nothing was distilled.
+        compared: teacher, student, and the student from the labels alone; empty where nothing was distilled.
     """
 
     system: TrainingSystem
@@ -72,6 +76,8 @@ class Result:
     seconds: float
     classifier: Any = field(repr=False)
     dataset: Dataset = field(repr=False)
+    teacher: Any = field(default=None, repr=False)
+    compared: tuple[comparison.Compared, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, ready for JSON."""
@@ -80,6 +86,7 @@ class Result:
             "framework": self.system.framework,
             "documents": list(self.system.documents),
             **self.facts,
+            **({"compared": [row.to_dict() for row in self.compared]} if self.compared else {}),
             "report": self.report.to_dict(),
             "history": _finite(self.history.to_dict()),
             "files": {name: str(path) for name, path in self.files.items()},
@@ -93,6 +100,7 @@ class Result:
             _("{count} test examples of {data}").format(count=self.report.num_examples, data=self.facts["data"]),
             *(f"- {note}" for note in self.facts["notes"]),
             "",
+            *((comparison.render_text(self.compared), "", _("the student:")) if self.compared else ()),
             self.report.render_text(),
             "",
             _("trained {epochs} epochs{stages}; the best is number {best}; {seconds:.0f} s in all").format(
@@ -121,7 +129,7 @@ def run(
     force: bool = False,
     progress: bool = True,
     say: Callable[[str], None] = print,
-    **options: Unpack[DataOptions],
+    **options: Unpack[RunOptions],
 ) -> Result:
     """Train one of the documents' systems, measure it on test examples, and save it.
 
@@ -139,7 +147,7 @@ def run(
         force: write into `out` although it holds files.
         progress: show a progress bar.
         say: takes the lines that tell how the run goes.
-        options: see `DataOptions`; which of them a system takes, its `options` tell.
+        options: see `RunOptions`; which of them a system takes, its `takes` tells.
 
     Raises:
         BadInput: an unknown system or backbone, data or output folder that cannot be used, an option that the system
@@ -149,9 +157,11 @@ def run(
     system = get(name)
     if not isinstance(system, TrainingSystem):
         raise BadInput(_("a system that trains"), repr(name), _("call systems.show_attention"))
-    given = given_options(options, system.options, name)
+    given = given_options(options, system.takes, name)
     check_numbers(epochs=(epochs, 1), seed=(seed, 0), image_size=(given.get("image_size"), 8))
     check_numbers(per_class=(given.get("per_class"), 2), rows=(given.get("rows"), 4))
+    if system.distillation is not None:
+        distillation.softness(system.distillation, given)
     if weights not in WEIGHTS:
         raise BadInput(_("weights out of {names}").format(names=", ".join(WEIGHTS)), repr(weights), _("choose one"))
     started = time.monotonic()
@@ -160,8 +170,15 @@ def run(
         made = _prepare(system, request, say)
         check_room(folder, _size_in_bytes(made.classifier, system))
         num_epochs = epochs or (system.demonstration if data is None else system).num_epochs
-        history = system.train(made.classifier, made.dataset, Training(num_epochs, made.pretrained, seed, progress))
-        report = library(system.framework, "fit").evaluate(made.classifier, made.dataset.test)
+        training, test = Training(num_epochs, made.pretrained, seed, progress), made.dataset.test
+        classifier, teacher, compared, more = made.classifier, None, (), {}
+        if system.distillation is None:
+            history = system.train(classifier, made.dataset, training)
+        else:
+            done = distillation.distil(system, made, training, request, epochs, say)
+            classifier, teacher, history, more = done.student, done.teacher, done.history, done.facts
+            compared = done.compared(test, folder)
+        report = library(system.framework, "fit").evaluate(classifier, test)
         seconds = time.monotonic() - started
         facts = {
             "demonstration": data is None,
@@ -171,8 +188,10 @@ def run(
             "seed": seed,
             "weights": "pretrained" if made.pretrained else "random",
             **made.facts,
+            **more,
         }
-        result = Result(system, facts, report, history, _files(folder), seconds, made.classifier, made.dataset)
+        files = _files(folder, bool(given.get("save_teacher")))
+        result = Result(system, facts, report, history, files, seconds, classifier, made.dataset, teacher, compared)
         try:
             _write(result)
         except (OSError, SafetensorError) as error:
@@ -195,8 +214,9 @@ def _size_in_bytes(classifier: Any, system: TrainingSystem) -> int:
     return sum(math.prod(weight.shape) * 4 for weight in classifier.model.weights)
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def _files(folder: Path, with_teacher: bool) -> dict[str, Path]:
     names = {
+        **({"teacher": "teacher.safetensors"} if with_teacher else {}),
         "model": "model.safetensors",
         "report": "report.json",
         "text": "report.txt",
@@ -210,6 +230,8 @@ def _write(result: Result) -> None:
     """Everything a run leaves behind; the report last, so that a folder with one is complete."""
     report, files, names = result.report, result.files, result.report.class_names
     result.classifier.save(files["model"])
+    if "teacher" in files:
+        result.teacher.save(files["teacher"])
     _check_reloaded(result)
     title = _("Test examples: accuracy {accuracy:.3f}").format(accuracy=report.accuracy)
     with every_script():

@@ -1,6 +1,6 @@
 """What every system of the course is: data in a known layout, a backbone, a way to train it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypedDict
@@ -42,6 +42,25 @@ class DataOptions(TypedDict, total=False):
     encoding: str | None
 
 
+class RunOptions(DataOptions, total=False):
+    """Everything a run may be told beside its data; what follows is for the systems that distil.
+
+    Attributes:
+        temperature: T of the soft targets, above 0; None takes the system's own.
+        alpha: share of the teacher in the loss, 0 to 1; None takes the system's own.
+        unlabelled: a folder of images, or a table of texts, without classes, for the teacher to answer.
+        save_teacher: keep the teacher's file beside the student's.
+    """
+
+    temperature: float | None
+    alpha: float | None
+    unlabelled: str | Path | None
+    save_teacher: bool | None
+
+
+DISTILL_OPTIONS = ("temperature", "alpha", "unlabelled", "save_teacher")
+
+
 @dataclass(frozen=True)
 class Training:
     """How a classifier is to be trained.
@@ -77,6 +96,28 @@ class Demonstration:
 
 
 @dataclass(frozen=True)
+class Distillation:
+    """How a smaller network, the student, learns from a trained classifier, its teacher.
+
+    Attributes:
+        student: a new student for a teacher that is not trained yet, with a seed; called twice, it gives two alike.
+        num_epochs: of the student, on a user's own data.
+        demonstration_epochs: the same on the demonstration.
+        write_unlabelled: writes the demonstration's examples without classes: images to a folder, texts to a table.
+        recipe: the options of `fit` and `distill`, the same for the student that has a teacher and the one without.
+        temperature, alpha: of the loss, unless a run is told otherwise.
+    """
+
+    student: Callable[[Any, int], Any]
+    num_epochs: int
+    demonstration_epochs: int
+    write_unlabelled: Callable[[Path], None]
+    recipe: Mapping[str, Any]
+    temperature: float
+    alpha: float
+
+
+@dataclass(frozen=True)
 class System:
     """One of the documents' systems.
 
@@ -87,7 +128,7 @@ class System:
         title: one line.
         backbone: the default one, by its name in the zoo.
         kind: what it works on: "image" or "text" for those that train a classifier, or "attention".
-        options: names of the `DataOptions` it takes.
+        options: names of the `DataOptions` that its kind takes.
     """
 
     name: str
@@ -98,6 +139,11 @@ class System:
     kind: ClassVar[SystemKind]
     options: ClassVar[tuple[str, ...]]
 
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Names of the `RunOptions` it takes."""
+        return self.options
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSystem(System):
@@ -107,13 +153,20 @@ class TrainingSystem(System):
         num_epochs: on a user's own data.
         train: trains a classifier of the framework on the train and val splits.
         demonstration: see there.
+        distillation: how a student follows, and is what is saved; None where the classifier itself is.
         kind: of the classifier.
     """
 
     num_epochs: int
     train: Callable[[Any, Dataset, Training], History]
     demonstration: Demonstration
+    distillation: Distillation | None = None
     kind: ClassVar[Kind]
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Names of the `RunOptions` it takes."""
+        return self.options + (DISTILL_OPTIONS if self.distillation else ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +215,7 @@ class Request:
     backbone: str
     weights: ChosenWeights
     seed: int
-    options: DataOptions
+    options: RunOptions
 
 
 @dataclass(frozen=True)
@@ -182,7 +235,7 @@ class Prepared:
     facts: dict[str, Any]
 
 
-def given_options(options: DataOptions, allowed: tuple[str, ...], name: str) -> DataOptions:
+def given_options(options: RunOptions, allowed: tuple[str, ...], name: str) -> RunOptions:
     """The options that are not None. Raises BadInput for one that a system does not take."""
     given: Any = {key: value for key, value in options.items() if value is not None}
     foreign = [key for key in given if key not in allowed]

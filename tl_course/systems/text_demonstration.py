@@ -26,6 +26,14 @@ def write_tweets(path: Path) -> None:
     write_opinions(path, "tweets", {"train": 240, "val": 60, "test": 200})
 
 
+def write_tweets_alone(path: Path, count: int) -> None:
+    """So many tweets without their sentiment, all of them from among those that may be trained on: text."""
+    train = load("sentiment", domain="tweets").train
+    texts = train.take(few_shot(train.y, count // 2)).x.tolist()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text",), *((text,) for text in texts)])
+
+
 def _rows(dataset: Dataset, counts: Counts, label: str | None = None) -> list[tuple[str, str, str]]:
     """So many texts of every split, as many positive as negative."""
     rows = []

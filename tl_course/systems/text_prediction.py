@@ -1,4 +1,4 @@
-"""Classes for texts, and for every row of a table, by a saved classifier of either framework."""
+"""Classes for texts, and for every row of a table, by a saved model."""
 
 import csv
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import Any
 from tl_course.data.table_file import TableFile, read_table_file
 from tl_course.errors import BadInput
 from tl_course.i18n import _
-from tl_course.systems.building import load_classifier
+from tl_course.systems.exported import SavedModel, load_model
 from tl_course.systems.output import unwritable
 from tl_course.systems.prediction import Prediction, named
 
@@ -62,7 +62,7 @@ def predict_texts(model_file: str | Path, texts: Sequence[str]) -> list[Predicti
     """The class of each text, in their order.
 
     Args:
-        model_file: what a system for texts or `TextClassifier.save` wrote, of either framework.
+        model_file: what a system for texts, `TextClassifier.save` or `export_onnx` wrote, of either framework.
         texts: one or more, none of them empty.
 
     Raises:
@@ -72,7 +72,7 @@ def predict_texts(model_file: str | Path, texts: Sequence[str]) -> list[Predicti
         texts = [texts]
     if not texts or not all(text.strip() for text in texts):
         raise BadInput(_("one text or more"), _("an empty one") if texts else _("none"), _("write something"))
-    return _predictions(load_classifier(model_file, "text"), texts)
+    return _predictions(load_model(model_file, "text"), texts)
 
 
 def predict_table(
@@ -89,7 +89,7 @@ def predict_table(
     Raises:
         BadInput: the model or the table cannot be used.
     """
-    classifier = load_classifier(model_file, "text")
+    model = load_model(model_file, "text")
     table = read_table_file(path, [text], encoding)
     texts = [cell.strip() for cell in table.column(text)]
     filled = [position for position, cell in enumerate(texts) if cell]
@@ -98,13 +98,13 @@ def predict_table(
             _("texts in column {name!r}").format(name=text), _("empty cells only"), _("name another column with --text")
         )
     rows: list[Prediction | None] = [None] * len(texts)
-    for position, prediction in zip(filled, _predictions(classifier, [texts[i] for i in filled]), strict=True):
+    for position, prediction in zip(filled, _predictions(model, [texts[i] for i in filled]), strict=True):
         rows[position] = prediction
     return TablePredictions(table, rows)
 
 
-def _predictions(classifier: Any, texts: Sequence[str]) -> list[Prediction]:
-    rows = named(classifier.predict_proba(texts), classifier.class_names)
+def _predictions(model: SavedModel, texts: Sequence[str]) -> list[Prediction]:
+    rows = named(model.predict_proba(texts), model.class_names)
     return [Prediction(text=text, **row) for text, row in zip(texts, rows, strict=True)]
 
 
