@@ -1,4 +1,4 @@
-"""Distillation in PyTorch and in Keras: the same losses and gradients."""
+"""Distillation in PyTorch and in Keras: the same losses and gradients, comparable students, equal copies of layers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,18 @@ import pytest
 import tensorflow as tf
 import torch
 
+from tl_course import data, zoo
+from tl_course.data.dataset import Dataset
 from tl_course.errors import BadInput
+from tl_course.keras import distill as keras_distill
 from tl_course.keras import distill_losses as in_keras
+from tl_course.keras import students as keras_students
+from tl_course.keras.classifier import Classifier as KerasClassifier
+from tl_course.keras.text_classifier import TextClassifier as KerasTextClassifier
+from tl_course.pytorch import distill as torch_distill
 from tl_course.pytorch import distill_losses as in_torch
+from tl_course.pytorch import students as torch_students
+from tl_course.pytorch.text_classifier import TextClassifier as TorchTextClassifier
 
 RNG = np.random.default_rng(0)
 N, L, K, D = 6, 5, 4, 12
@@ -29,6 +38,7 @@ CASES: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "both terms": ("kd_loss", (STUDENT, TEACHER, LABELS), {}),
     "T=1, more teacher": ("kd_loss", (STUDENT, TEACHER, LABELS), {"temperature": 1.0, "alpha": 0.9}),
     "labels alone": ("kd_loss", (STUDENT, TEACHER, LABELS), {"alpha": 0.0}),
+    "some without label": ("kd_loss", (STUDENT, TEACHER, np.where(np.arange(N) < 2, -1, LABELS)), {"alpha": 0.3}),
     "teacher alone": ("kd_loss", (STUDENT, TEACHER), {"temperature": 2.0}),
     "probabilities": ("kd_loss_from_probabilities", (STUDENT, SURE.astype(np.float32), LABELS), {}),
     "certain": ("kd_loss_from_probabilities", (STUDENT, np.eye(K, dtype=np.float32)[LABELS]), {"temperature": 3.0}),
@@ -137,3 +147,42 @@ def test_both_refuse_the_same_with_the_same_words(case: str) -> None:
 def test_keras_refuses_labels_of_unknown_classes() -> None:
     with pytest.raises(BadInput, match="labels from 0 to 3; got 1 to 4"):
         in_keras.kd_loss(STUDENT[:2], TEACHER[:2], np.array([1, 4]))
+
+
+def test_one_teacher_gives_comparable_students_in_both_frameworks() -> None:
+    """A Keras teacher for both. The frozen students start alike, so their first losses are equal, and end alike."""
+    full = data.load("digits")
+    train = full.train.take(data.few_shot(full.train.y, 3, seed=0))
+    assert full.val is not None
+    dataset = Dataset("digits", train, full.test, full.val.take(np.arange(60)), full.class_names, "", "")
+    teacher = KerasClassifier.build("fashion_resnet", full.class_names, image_size=16, seed=7)
+    more = full.train.x[:30]
+    options: dict[str, Any] = {"unlabelled": more, "temperature": 2.0, "batch_size": 16, "progress": False}
+    one = torch_students.small_cnn(full.class_names, channels=1, image_size=16, seed=1)
+    other = keras_students.small_cnn(full.class_names, channels=1, image_size=16, seed=1)
+    kernels = [p for p in one.model.parameters() if p.ndim > 1]
+    others = [v for v in other.model.trainable_variables if len(v.shape) > 1]
+    for source, target in zip(kernels, others, strict=True):
+        array = source.detach().numpy()
+        target.assign(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T)
+    np.testing.assert_allclose(one.logits(train.x), other.logits(train.x), atol=1e-4)
+    found = [
+        module.distill(teacher, student, dataset, num_epochs=4, lr=3e-3, restore_best=False, **options)
+        for module, student in ((torch_distill, one), (keras_distill, other))
+    ]
+    assert found[0].train_loss == pytest.approx(found[1].train_loss, rel=5e-3)  # Adam magnifies rounding
+    assert found[0].val_loss == pytest.approx(found[1].val_loss, rel=2e-2)
+    assert found[0].train_loss[-1] < 0.8 * found[0].train_loss[0]
+
+
+def test_a_shallow_student_has_the_same_layers_in_both_frameworks() -> None:
+    names = ("negative", "positive")
+    one = TorchTextClassifier(zoo.load("minilm", device="cpu"), names)
+    other = KerasTextClassifier(zoo.load("minilm", "keras"), names)
+    other.model.head.kernel.assign(one.model.head.weight.detach().numpy().T)
+    texts = ["Terrible.", "naïve café 迁移学习", "Would buy again; arrived a day early and works as described."]
+    students = torch_students.shallow_student(one), keras_students.shallow_student(other)
+    logits = [student.logits(texts) for student in students]
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)
+    assert np.abs(logits[0] - one.logits(texts)).max() > 1e-2
+    np.testing.assert_allclose(one.logits(texts), other.logits(texts), atol=1e-4)

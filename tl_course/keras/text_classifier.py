@@ -1,6 +1,7 @@
 """A text encoder with a classification head, its tokenizer and its class names in one object, and in one file."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from keras import layers
 
 from tl_course import classifier_file, zoo
 from tl_course.classifier_file import ClassifierFile, check_class_names
+from tl_course.encoder_config import EncoderConfig
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.keras import text_files
@@ -62,6 +64,14 @@ class TextNetwork(keras.Model):
         else:
             hidden = adapted_hidden(self, tokens, training)
         return masked_mean(hidden, tokens["attention_mask"]) if self.pooling == "mean" else hidden[:, 0]
+
+    def get_config(self) -> dict[str, Any]:
+        settings = {"num_classes": self.head.units, "pooling": self.pooling, "dropout": self.dropout.rate}
+        return {"encoder": asdict(self.encoder.config), **settings, "seed": self.dropout.seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TextNetwork":
+        return cls(Encoder(EncoderConfig(**config.pop("encoder"))), **config)
 
 
 class TextClassifier:
