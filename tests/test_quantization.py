@@ -1,4 +1,4 @@
-"""8-bit models are smaller, answer nearly alike, and are as whole as the ones they were made from; costs are measured."""
+"""8-bit models are smaller, answer nearly alike, and are whole files; what a model costs is measured."""
 
 from pathlib import Path
 

@@ -145,7 +145,7 @@ def test_channels_that_are_added_to_others_stay() -> None:
 def test_full_rank_gives_the_same_outputs_and_a_low_one_fewer_parameters(name: str) -> None:
     model, x = network(name)
     full, low = copy.deepcopy(model), copy.deepcopy(model)
-    assert len(factorise(full, 1.0)) > 4
+    assert len(factorise(full, 1.0)) >= 4
     torch.testing.assert_close(run(full, x), run(model, x), atol=1e-4, rtol=1e-4)
     factorise(low, 0.25)
     assert parameters(low) < 0.75 * parameters(model)

@@ -1,6 +1,7 @@
 """Weight matrices as products of two thin ones: fewer numbers, fewer multiplications."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,17 +48,17 @@ def factorise(model: nn.Module, share: float, *, names: Iterable[str] | None = N
     return replaced
 
 
-def low_rank(layer: nn.Module, rank: int) -> nn.Sequential:
+def low_rank(layer: Any, rank: int) -> nn.Sequential:
     """Two layers whose product is the best approximation of rank `rank` of a linear layer or a convolution.
 
-    Of a convolution the first of the two keeps size, stride and padding and has `rank` channels; the second is 1x1. Each
-    gets the square root of the singular values, so that both train at about the same scale.
+    Of a convolution the first of the two keeps size, stride and padding and has `rank` channels; the second is 1x1.
+    Each gets the square root of the singular values, so that both train at about the same scale.
     """
     weight = matrix(layer)
     left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
     root = values[:rank].sqrt()
     first, second = root[:, None] * right[:rank], left[:, :rank] * root  # (r, D_in), (D_out, r)
-    pair: tuple[nn.Module, nn.Module]
+    pair: tuple[Any, Any]
     if isinstance(layer, nn.Conv2d):
         kept = {name: getattr(layer, name) for name in ("kernel_size", "stride", "padding", "dilation", "padding_mode")}
         pair = (
@@ -78,7 +79,7 @@ def low_rank(layer: nn.Module, rank: int) -> nn.Sequential:
     return made.train(layer.training)
 
 
-def matrix(layer: nn.Module) -> Tensor:
+def matrix(layer: Any) -> Tensor:
     """The weights of a linear layer or a convolution as (D_out, D_in); for k x k weights D_in = C_in k k."""
     return layer.weight.detach().flatten(1)
 

@@ -149,12 +149,13 @@ def _follow(model: nn.Module, start: fx.Node) -> Chain | None:
 
 def _keep_channels(model: nn.Module, chain: Chain, keep: Tensor) -> None:
     """Take out all other channels of a chain, in place."""
-    source, reader = model.get_submodule(chain.source), model.get_submodule(chain.reader)
+    source: Any = model.get_submodule(chain.source)
+    reader: Any = model.get_submodule(chain.reader)
     channels = len(source.weight)
     _select(source, ("weight", "bias"), keep)
     source.out_channels = len(keep)
     for name in chain.between:
-        layer = model.get_submodule(name)
+        layer: Any = model.get_submodule(name)
         _select(layer, ("weight", "bias", "running_mean", "running_var"), keep)
         if isinstance(layer, nn.Conv2d):
             layer.in_channels = layer.out_channels = layer.groups = len(keep)
@@ -173,7 +174,7 @@ def _keep_channels(model: nn.Module, chain: Chain, keep: Tensor) -> None:
 def _select(layer: nn.Module, names: tuple[str, ...], keep: Tensor, axis: int = 0) -> None:
     """Shrink a layer's tensors along an axis."""
     for name in names:
-        tensor = getattr(layer, name)
+        tensor = getattr(layer, name, None)  # a layer without bias has None, a convolution has no running averages
         if tensor is not None:
             chosen = tensor.detach().index_select(axis, keep).clone()
             is_parameter = isinstance(tensor, nn.Parameter)
@@ -182,7 +183,7 @@ def _select(layer: nn.Module, names: tuple[str, ...], keep: Tensor, axis: int = 
 
 def _strength(model: nn.Module, chain: Chain) -> Tensor:
     """How much each channel of a convolution can do, (C,)."""
-    strength = model.get_submodule(chain.source).weight.detach().abs().flatten(1).sum(dim=1)
+    strength = _weight(model.get_submodule(chain.source)).abs().flatten(1).sum(dim=1)
     norm = model.get_submodule(chain.between[0]) if chain.between else None
     if isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None:
         gain = torch.ones_like(strength) if norm.weight is None else norm.weight.detach().abs()
@@ -194,7 +195,7 @@ def _weighted(model: nn.Module) -> list[nn.Conv2d | nn.Linear]:
     return [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
 
 
-def _weight(layer: nn.Module) -> Tensor:
+def _weight(layer: Any) -> Tensor:
     """The weights a layer computes with; of a masked layer `weight` itself is renewed only when it runs."""
     if prune.is_pruned(layer):
         return (layer.weight_orig * layer.weight_mask).detach()
