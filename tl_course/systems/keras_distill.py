@@ -41,7 +41,7 @@ SYSTEM = ImageSystem(
     num_epochs=10,
     train=train,
     read=read_folder,
-    demonstration=Demonstration(write, image_size=32, num_epochs=6, note="crops of four photographs"),
+    demonstration=Demonstration(write, image_size=32, num_epochs=4, note="crops of four photographs"),
     distillation=Distillation(
         small_student,
         num_epochs=60,
