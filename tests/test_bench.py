@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tl_course import bench
-from tl_course.bench import features, text, timing, train
+from tl_course.bench import distill, features, text, timing, train
 from tl_course.errors import BadInput, CourseError
 
 
@@ -58,5 +58,13 @@ def test_what_does_not_train_is_not_timed() -> None:
 def test_text_reports_every_label_and_is_plain_json() -> None:
     report = text.run(num_texts=8, num_train=32, rounds=1)
     assert set(report["ratios"]) == {"vs sentence-transformers", "vs hf trainer"} and report["name"] == "text"
+    assert all(ratio > 0 for ratio in report["ratios"].values())
+    assert json.loads(json.dumps(report)) == report
+
+
+@pytest.mark.slow
+def test_distill_reports_every_label_and_is_plain_json() -> None:
+    report = distill.run(num_images=32, rounds=1)
+    assert set(report["ratios"]) == {"cached teacher vs recomputed", "vs torchdistill"} and report["name"] == "distill"
     assert all(ratio > 0 for ratio in report["ratios"].values())
     assert json.loads(json.dumps(report)) == report

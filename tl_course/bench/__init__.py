@@ -9,7 +9,7 @@ from typing import Any
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 
-_BENCHMARKS = ("features", "train", "text")
+_BENCHMARKS = ("features", "train", "text", "distill")
 
 
 def names() -> tuple[str, ...]:
