@@ -59,14 +59,15 @@ def _from_function(function: Extractor, split: Split, name: str) -> np.ndarray:
 
 
 def size_of(model: Any) -> tuple[int | None, float | None]:
-    """Parameters, and megabytes (10^6 bytes) of all weights and buffers."""
+    """Parameters, BatchNorm's statistics not counted, and megabytes (10^6 bytes) of all that is stored."""
     inner = getattr(model, "model", model)
     if hasattr(inner, "state_dict"):
         arrays = list(inner.state_dict().values())
         count = sum(p.numel() for p in inner.parameters())
         return count, sum(a.numel() * a.element_size() for a in arrays) / 1e6
     if hasattr(inner, "get_weights"):
-        return inner.count_params(), sum(array.nbytes for array in inner.get_weights()) / 1e6
+        learned = [v for v in inner.weights if not v.path.endswith(("moving_mean", "moving_variance"))]
+        return sum(int(np.prod(v.shape)) for v in learned), sum(a.nbytes for a in inner.get_weights()) / 1e6
     return None, None
 
 
