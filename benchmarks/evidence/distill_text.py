@@ -144,7 +144,7 @@ def main() -> None:
         "teacher": {"accuracy": teacher_test[0], "balanced_accuracy": teacher_test[1]},
         "parameters": parameters,
         "texts_a_second": speed,
-        "teacher_logit_difference": (teacher_logits[:, 1] - teacher_logits[:, 0]).numpy().round(2),
+        "teacher_logit_difference": (teacher_logits[:, 1] - teacher_logits[:, 0]).double().numpy().round(2),
     }
     write_json("distill_text", settings, SEEDS, results)
 
