@@ -78,10 +78,10 @@ def test_the_listing_has_the_keys_that_others_read(capsys: pytest.CaptureFixture
     assert {row["name"] for row in systems.listing("text")} == {
         "text-transfer",
         "bert-finetune",
-        "text-distill",
         "text-classify",
         "keras-text-classify",
     }
+    assert {row["name"] for row in systems.listing("distillation")} == {"keras-distill", "distill", "text-distill"}
     assert main(["run", "--list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(rows) + 1
 

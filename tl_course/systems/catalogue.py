@@ -20,7 +20,7 @@ from tl_course.systems import (
     text_distill,
     text_transfer,
 )
-from tl_course.systems.system import System, SystemKind
+from tl_course.systems.system import Purpose, System
 
 _SYSTEMS: dict[str, System] = {
     module.SYSTEM.name: module.SYSTEM
@@ -59,11 +59,11 @@ def get(name: str) -> System:
     return _SYSTEMS[name]
 
 
-def listing(kind: SystemKind | None = None) -> list[dict[str, Any]]:
+def listing(purpose: Purpose | None = None) -> list[dict[str, Any]]:
     """One row a system: name, framework, documents (numbers of the code listings it puts right), title, backbone, kind.
 
     Args:
-        kind: only those for "image", "text" or "attention".
+        purpose: only those that classify "image" or "text", show "attention", or do "distillation" of either.
     """
     return [
         {
@@ -75,5 +75,5 @@ def listing(kind: SystemKind | None = None) -> list[dict[str, Any]]:
             "kind": system.kind,
         }
         for system in _SYSTEMS.values()
-        if kind in (None, system.kind)
+        if purpose in (None, system.purpose)
     ]

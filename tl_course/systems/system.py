@@ -13,6 +13,7 @@ from tl_course.i18n import _
 from tl_course.zoo.pretrained import Framework
 
 SystemKind = Literal["image", "text", "attention"]
+Purpose = Literal["image", "text", "attention", "distillation"]
 ChosenWeights = Literal["auto", "pretrained", "none"]
 
 
@@ -144,6 +145,11 @@ class System:
         """Names of the `RunOptions` it takes."""
         return self.options
 
+    @property
+    def purpose(self) -> Purpose:
+        """What it is listed under: its kind, or distillation, of images or texts."""
+        return self.kind
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSystem(System):
@@ -167,6 +173,11 @@ class TrainingSystem(System):
     def takes(self) -> tuple[str, ...]:
         """Names of the `RunOptions` it takes."""
         return self.options + (DISTILL_OPTIONS if self.distillation else ())
+
+    @property
+    def purpose(self) -> Purpose:
+        """What it is listed under: its kind, or distillation, of images or texts."""
+        return "distillation" if self.distillation else self.kind
 
 
 @dataclass(frozen=True, kw_only=True)
