@@ -180,7 +180,7 @@ def expected(inputs: dict[str, Plain]) -> str | None:
 def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     """Compare the choice, and say which requirement it breaks."""
     right, seen = expected(case.inputs), observed["name"]
-    text = _("in case '{case}' your choice is {seen}; {right} was expected")
+    text = _("in case '{case}' your choice is {seen!r}; {right!r} was expected")
     message = text.format(case=case.name, seen=seen, right=right)
     found = [holds(case.criteria[0], seen == right, message)]
     if "allowed" in case.criteria:

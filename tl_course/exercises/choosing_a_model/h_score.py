@@ -136,7 +136,7 @@ def expected(inputs: dict[str, Plain]) -> float:
 def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     """Compare with whitened features, and with what rotated and scaled features give."""
     right = expected(case.inputs)
-    what = _("the score {case}").format(case=case.name)
+    what = _("the score in case '{case}'").format(case=case.name)
     found = [close(case.criteria[0], observed["score"], right, what, rtol=1e-3)]
     if "moves" in case.criteria:
         text = _("the score after the features were rotated, scaled and shifted")

@@ -127,18 +127,18 @@ EDITS = {
 
 
 def cases(rng: np.random.Generator) -> list[Case]:
-    """Features that know something of the classes, three of them and two, of unequal frequency."""
+    """Features that know something of the classes: three of these; two, with features in a small unit."""
 
-    def drawn(counts: list[int], width: int) -> dict[str, np.ndarray]:
+    def drawn(counts: list[int], width: int, unit: float) -> dict[str, np.ndarray]:
         labels = rng.permutation(np.repeat(np.arange(len(counts)) * 3 + 2, counts))
         centres = rng.normal(size=(9, width)) * 1.5
         features = centres[labels] + rng.normal(size=(len(labels), width)) * rng.uniform(0.4, 1.5, size=width)
         spin = np.linalg.qr(rng.normal(size=(width, width)))[0] * rng.uniform(2, 4)
-        return {"features": features, "labels": labels, "spin": spin}
+        return {"features": features * unit, "labels": labels, "spin": spin}
 
     return [
-        Case("three classes", drawn([11, 8, 6], 5), ("value", "moves", "inputs")),
-        Case("two classes", drawn([9, 13], 4), ("two",)),
+        Case("three classes", drawn([11, 8, 6], 5, 1.0), ("value", "moves", "inputs")),
+        Case("two classes", drawn([9, 13], 4, float(rng.uniform(0.01, 0.02))), ("two",)),
     ]
 
 
@@ -165,10 +165,10 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     """Compare with the maximum found by a general search, and with what rotated features give."""
     right = expected(case.inputs["features"], case.inputs["labels"])
     what = _("the score of {case}").format(case=case.name)
-    found = [close(case.criteria[0], observed["logme"], right, what, rtol=1e-3, atol=1e-4)]
+    found = [close(case.criteria[0], observed["logme"], right, what, rtol=1e-4, atol=1e-5)]
     if "moves" in case.criteria:
         text = _("the score after the features were rotated and scaled")
-        found.append(close("moves", observed["moved"], right, text, rtol=1e-3, atol=1e-4))
+        found.append(close("moves", observed["moved"], right, text, rtol=1e-4, atol=1e-5))
         found.append(holds("inputs", observed["kept"], _("your function changed the arrays it was given")))
     return found
 

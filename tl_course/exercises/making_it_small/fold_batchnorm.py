@@ -52,9 +52,15 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     what = _("what the folded layer computes in case '{case}'").format(case=case.name)
     return [
         close(case.criteria[0], observed["output"], expected(case.inputs), what, rtol=1e-3, atol=1e-4),
-        holds("kept", observed["kept"], _("the convolution or the BatchNorm you were given is not what it was")),
+        holds("kept", observed["conv kept"], _("the convolution you were given is not what it was")),
+        holds("kept", observed["norm kept"], _("the BatchNorm you were given is not what it was")),
         holds("kept", observed["new"], _("the layer you return is the given one, or shares its weights")),
     ]
+
+
+def _kept(before: list[list[np.ndarray]], after: list[list[np.ndarray]]) -> dict[str, Plain]:
+    pairs = zip(("conv kept", "norm kept"), before, after, strict=True)
+    return {name: all(map(np.array_equal, then, now)) for name, then, now in pairs}
 
 
 def probe_pytorch(candidate, inputs):
@@ -69,16 +75,15 @@ def probe_pytorch(candidate, inputs):
     norm = nn.BatchNorm2d(filters, eps=EPSILON)
     names = dict(zip(("weight", "bias", "running_mean", "running_var"), NORM, strict=True))
     norm.load_state_dict({key: torch.tensor(inputs[name]) for key, name in names.items()}, strict=False)
-    given = [*conv.state_dict().values(), *norm.state_dict().values()]
-    before = [as_array(value) for value in given]
+    before = [[as_array(value) for value in layer.state_dict().values()] for layer in (conv, norm)]
     folded = candidate(conv, norm)
     if not isinstance(folded, nn.Conv2d):
         raise NotPlain(_("one convolution was expected back, not {type}").format(type=type(folded).__name__))
     output = folded(torch.tensor(inputs["images"].transpose(0, 3, 1, 2).copy()))
-    after = [*conv.state_dict().values(), *norm.state_dict().values()]
+    after = [[as_array(value) for value in layer.state_dict().values()] for layer in (conv, norm)]
     return {
         "output": as_array(output).transpose(0, 2, 3, 1),
-        "kept": all(np.array_equal(a, as_array(b)) for a, b in zip(before, after, strict=True)),
+        **_kept(before, after),
         "new": folded is not conv and folded.weight is not conv.weight,
     }
 
@@ -95,14 +100,13 @@ def probe_keras(candidate, inputs):
     norm = keras.layers.BatchNormalization(epsilon=EPSILON, name="norm")
     norm.build((None, None, None, filters))
     norm.set_weights([inputs[name] for name in NORM])
-    before = [*conv.get_weights(), *norm.get_weights()]
+    before = [conv.get_weights(), norm.get_weights()]
     folded = candidate(conv, norm)
     if not isinstance(folded, keras.layers.Conv2D):
         raise NotPlain(_("one convolution was expected back, not {type}").format(type=type(folded).__name__))
     output = as_array(folded(keras.ops.convert_to_tensor(inputs["images"])))
-    after = [*conv.get_weights(), *norm.get_weights()]
-    kept = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-    return {"output": output, "kept": kept, "new": folded is not conv}
+    after = [conv.get_weights(), norm.get_weights()]
+    return {"output": output, **_kept(before, after), "new": folded is not conv}
 
 
 EXERCISE = Exercise(
