@@ -118,7 +118,6 @@ class Distiller(keras.Model):
         super().__init__()
         self.student, self.teacher = student, teacher
         self.temperature, self.alpha = temperature, alpha
-        self.teacher.trainable = False
 
     def call(self, inputs, training=False):
         """The student's logits, shape (n, K), for inputs (n, D)."""
@@ -234,11 +233,9 @@ TORCH_EDITS = {
 }
 KERAS_ASK, KERAS_VARIABLES = "self.teacher(x, training=False)", "variables = self.student.trainable_variables"
 KERAS_CALL = "kd_loss(self(x, training=True), teacher_logits, y, self.temperature, self.alpha)"
-FREEZE = "        self.teacher.trainable = False\n"
 KERAS_EDITS = {
-    "teacher-in-training": ((KERAS_ASK, "self.teacher(x, training=True)"), (FREEZE, "")),
+    "teacher-in-training": ((KERAS_ASK, "self.teacher(x, training=True)"),),
     "teacher-learns": (
-        (FREEZE, ""),
         (KERAS_VARIABLES, "variables = self.trainable_variables"),
         (f"        teacher_logits = {KERAS_ASK}\n", ""),
         (KERAS_CALL, KERAS_CALL.replace("teacher_logits", KERAS_ASK)),

@@ -47,6 +47,7 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
         *found,
         holds("teacher", not observed["gradients"], _("gradients were worked out for the teacher")),
         holds("mode", observed["student training"], _("the student did not run in training mode")),
+        holds("mode", observed["in use"], _("called in use, the student should run once, in inference mode")),
         close("loss", observed["losses"], losses, _("the losses"), rtol=1e-3, atol=1e-4),
     ]
 
@@ -61,7 +62,7 @@ def probe_pytorch(candidate, inputs):
     for x, y in zip(inputs["x"], inputs["y"], strict=True):
         batch = torch.tensor(x), torch.tensor(y)
         losses.append(as_array(candidate(student, teacher, optimizer, batch, inputs["temperature"], inputs["alpha"])))
-    return {**torch_observed(teacher, student, modes), "losses": as_array(losses)}
+    return {**torch_observed(teacher, student, modes), "losses": as_array(losses), "in use": True}
 
 
 def probe_keras(candidate, inputs):
@@ -76,7 +77,10 @@ def probe_keras(candidate, inputs):
     for x, y in zip(inputs["x"], inputs["y"], strict=True):
         distiller.reset_metrics()
         losses.append(as_array(distiller.train_step((tf.constant(x), tf.constant(y)))["kd_loss"]))
-    return {**keras_observed(teacher, student, modes, inputs), "losses": as_array(losses)}
+    found = keras_observed(teacher, student, modes, inputs)
+    modes["student"].clear()
+    distiller(inputs["x"][0])
+    return {**found, "losses": as_array(losses), "in use": modes["student"] == [False]}
 
 
 EXERCISE = Exercise(
@@ -137,6 +141,10 @@ EXERCISE = Exercise(
             probe=probe_keras,
             alternatives={"compute_loss": code.KERAS_COMPUTE_LOSS, "by hand": code.KERAS_BY_HAND},
             mistakes=code.mistakes("keras"),
+            equivalent={
+                "return self.student(inputs)": "Keras hands the outer call's mode on to the layers inside",
+                "teacher_logits = self.teacher(x)": "called by itself, a model is in inference mode",
+            },
         ),
     },
 )
