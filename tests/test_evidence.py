@@ -30,6 +30,8 @@ DRAWN = (  # what lessons draw
     "sentiment_shift",
     "attention_agreement",
     "attention_adversary",
+    "choosing_models",
+    "choosing_text_models",
 )
 
 
