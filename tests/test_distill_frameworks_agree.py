@@ -75,8 +75,10 @@ def by_keras(name: str, arrays: tuple[Any, ...], options: dict[str, Any]) -> tup
     specs = [tf.TensorSpec((None, *p.shape[1:]), p.dtype) for p in tensors]
     traced = tf.function(lambda *given: function(*given, *numbers, **options)).get_concrete_function(*specs)
     assert float(traced(*tensors)) == pytest.approx(float(loss), rel=1e-6)
-    grads = tape.gradient(loss, floats)
-    return float(loss), [np.zeros(p.shape) if g is None else g.numpy() for p, g in zip(floats, grads, strict=True)]
+    grads: list[Any] = tape.gradient(loss, floats)  # pyright: ignore[reportAssignmentType]
+    return float(loss), [
+        np.zeros(p.numpy().shape) if g is None else g.numpy() for p, g in zip(floats, grads, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -98,7 +100,7 @@ def test_attention_transfer_is_equal_whichever_side_the_channels_are_on() -> Non
     with tf.GradientTape() as tape:
         tape.watch(second)
         same = in_keras.attention_transfer_loss(*second)
-    grads = tape.gradient(same, second)
+    grads: list[Any] = tape.gradient(same, second)  # pyright: ignore[reportAssignmentType]
     assert loss.item() == pytest.approx(float(same), abs=1e-6) and loss.item() > 1e-4
     assert first[0].grad is not None and first[1].grad is None and grads[1] is None
     np.testing.assert_allclose(first[0].grad.numpy().transpose(0, 2, 3, 1), grads[0], atol=1e-6)
@@ -177,7 +179,7 @@ def test_one_teacher_gives_comparable_students_in_both_frameworks() -> None:
 
 def test_a_shallow_student_has_the_same_layers_in_both_frameworks() -> None:
     names = ("negative", "positive")
-    one = TorchTextClassifier(zoo.load("minilm", device="cpu"), names)
+    one: Any = TorchTextClassifier(zoo.load("minilm", device="cpu"), names)
     other = KerasTextClassifier(zoo.load("minilm", "keras"), names)
     other.model.head.kernel.assign(one.model.head.weight.detach().numpy().T)
     texts = ["Terrible.", "naïve café 迁移学习", "Would buy again; arrived a day early and works as described."]

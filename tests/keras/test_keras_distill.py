@@ -15,6 +15,7 @@ from tl_course.keras.distill import distill, draw_views, self_distill
 from tl_course.keras.distill_losses import kd_loss
 from tl_course.keras.fit import fit
 from tl_course.keras.freezing import freeze_backbone
+from tl_course.keras.students import small_cnn
 from tl_course.teacher_cache import TeacherCache
 
 QUIET: dict[str, Any] = {"progress": False, "batch_size": 16}
@@ -27,14 +28,15 @@ def digits(per_class: int = 4, val: int = 60) -> Dataset:
     return Dataset("digits", train, full.test, full.val.take(np.arange(val)), NAMES, "", "")  # pyright: ignore[reportOptionalMemberAccess]
 
 
-def build(seed: int = 0, weights: Any = None) -> Classifier:
-    return Classifier.build("fashion_resnet", NAMES, weights=weights, image_size=16, seed=seed)
+def build(seed: int = 0) -> Classifier:
+    """A student: three times as quick to trace as the teacher."""
+    return small_cnn(NAMES, channels=1, image_size=16, width=8, seed=seed)
 
 
 @pytest.fixture(scope="module")
 def teacher() -> Classifier:
     """Right about most digits."""
-    made = build(weights="pretrained")
+    made = Classifier.build("fashion_resnet", NAMES, image_size=16)
     fit(made, digits(20), num_epochs=4, lr=3e-3, **QUIET)
     return made
 

@@ -4,21 +4,24 @@ Every loss is a scalar in float32, and nothing flows back into what the teacher 
 numbers are in tl_course/pytorch/distill_losses.py.
 """
 
-from typing import Any
-
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from tl_course.distill_inputs import UNLABELLED
 from tl_course.errors import BadInput
 from tl_course.fit_options import are_probabilities, check_kd_options
 from tl_course.i18n import _
+from tl_course.keras.distill_checks import (
+    Tensor,
+    agree,
+    check_distilbert,
+    check_labels,
+    check_values,
+    numbers_of,
+    shapes,
+)
 from tl_course.masking import IGNORED
-
-Tensor = Any
-"""A tensor of TensorFlow or a NumPy array."""
 
 
 def kd_loss(
@@ -56,7 +59,7 @@ def kd_loss(
     """
     student, teacher = _logits(student_logits, teacher_logits)
     check_kd_options(temperature, alpha)
-    values = _values(teacher)
+    values = numbers_of(teacher)
     if values is not None and are_probabilities(values):
         raise BadInput(
             _("teacher_logits, before softmax"),
@@ -89,7 +92,7 @@ def kd_loss_from_probabilities(
     """
     student, teacher = _logits(student_logits, teacher_probabilities)
     check_kd_options(temperature, alpha)
-    values = _values(teacher)
+    values = numbers_of(teacher)
     if values is not None and not are_probabilities(values):
         raise BadInput(
             _("teacher_probabilities whose rows sum to 1"),
@@ -114,10 +117,10 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
         BadInput: shapes that differ.
     """
     student, teacher = _pair(student_features, teacher_features)
-    if not _agree(student.shape, teacher.shape):
+    if not agree(student.shape, teacher.shape):
         raise BadInput(
             _("features of one shape"),
-            _shapes(student, teacher),
+            shapes(student, teacher),
             _("a projector brings the student's features to the teacher's shape"),
         )
     return ops.mean(ops.square(student - teacher))
@@ -137,10 +140,10 @@ def attention_transfer_loss(student_maps: Tensor, teacher_maps: Tensor) -> Tenso
         BadInput: not feature maps, or of different numbers or sizes.
     """
     student, teacher = _pair(student_maps, teacher_maps)
-    if len(student.shape) != 4 or len(teacher.shape) != 4 or not _agree(student.shape[:3], teacher.shape[:3]):
+    if len(student.shape) != 4 or len(teacher.shape) != 4 or not agree(student.shape[:3], teacher.shape[:3]):
         raise BadInput(
             _("feature maps (N, H, W, C) of equal N, H and W"),
-            _shapes(student, teacher),
+            shapes(student, teacher),
             _("take maps of one resolution, or resize one: keras.ops.image.resize"),
         )
     return ops.mean(ops.square(_attention_picture(student) - _attention_picture(teacher)))
@@ -163,21 +166,7 @@ def relation_loss(student_values: Tensor, teacher_values: Tensor, mask: Tensor, 
     """
     student, teacher = _pair(student_values, teacher_values)
     mask = ops.cast(ops.convert_to_tensor(mask), "bool")
-    sequences = len(student.shape) == len(teacher.shape) == 3
-    if not (sequences and all(_agree(values.shape[:2], mask.shape) for values in (student, teacher))):
-        raise BadInput(
-            _("values (N, L, D) and (N, L, D'), and a mask (N, L)"),
-            _("{values} and a mask {mask}").format(values=_shapes(student, teacher), mask=tuple(mask.shape)),
-            _("both networks need the same tokens, padded alike"),
-        )
-    if num_heads < 1 or student.shape[2] % num_heads or teacher.shape[2] % num_heads:
-        raise BadInput(
-            _("num_heads that divides both widths"),
-            _("{heads} heads, widths {one} and {other}").format(
-                heads=num_heads, one=student.shape[2], other=teacher.shape[2]
-            ),
-            _("12 fits 384 and 768"),
-        )
+    check_values(student, teacher, mask, num_heads)
     known, wanted = (_log_relations(values, mask, num_heads) for values in (student, teacher))  # (N, H, L, L)
     terms = ops.where(mask[:, None, None, :], ops.exp(wanted) * (wanted - known), 0.0)
     each = ops.where(mask[:, None, :], ops.sum(terms, axis=-1), 0.0)  # (N, H, L)
@@ -219,7 +208,7 @@ def distilbert_loss(
     student, teacher = _pair(student_logits, teacher_logits)
     hidden, wanted = _pair(student_hidden, teacher_hidden)
     labels, real = ops.convert_to_tensor(labels), ops.cast(ops.convert_to_tensor(mask), "bool")
-    _check_distilbert(student, teacher, labels, hidden, wanted, real)
+    check_distilbert(student, teacher, labels, hidden, wanted, real)
     rows = real if len(labels.shape) == 2 else ops.ones_like(labels, dtype="bool")
     soft = temperature**2 * _mean(_divergence(student, teacher, temperature), rows)
     labelled = labels != IGNORED
@@ -249,7 +238,7 @@ def _mean_loss(student: Tensor, teacher: Tensor, labels: Tensor | None, temperat
     if labels is None:
         return temperature**2 * ops.mean(_divergence(student, teacher, temperature))
     numbers = ops.convert_to_tensor(labels)
-    _check_labels(numbers, student)
+    check_labels(numbers, student)
     return ops.mean(kd_rows(student, teacher, numbers, temperature, alpha))
 
 
@@ -257,22 +246,6 @@ def _divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """KL(softmax(teacher / T) ‖ softmax(student / T)) of logits (..., K): (...)."""
     known, wanted = (ops.log_softmax(logits / temperature, axis=-1) for logits in (student, teacher))
     return ops.sum(ops.exp(wanted) * (wanted - known), axis=-1)
-
-
-def _check_labels(labels: Tensor, student: Tensor) -> None:
-    if not _agree(labels.shape, student.shape[:1]) or not keras.backend.is_int_dtype(labels.dtype):
-        raise BadInput(
-            _("labels (N,): one class number for each of {count} rows").format(count=student.shape[0]),
-            _("shape {shape} of {type}").format(shape=tuple(labels.shape), type=labels.dtype.name),
-            _("pass class numbers, not probabilities"),
-        )
-    values = _values(labels)
-    if values is not None and len(values) and not UNLABELLED <= values.min() <= values.max() < student.shape[1]:
-        raise BadInput(
-            _("labels from 0 to {last}").format(last=student.shape[1] - 1),
-            _("{low} to {high}").format(low=values.min(), high=values.max()),
-            _("student and labels must count the same classes"),
-        )
 
 
 def _attention_picture(maps: Tensor) -> Tensor:
@@ -309,40 +282,10 @@ def _pair(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 def _logits(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """`_pair` of what is (N, K) on both sides."""
     student, teacher = _pair(student, teacher)
-    if len(student.shape) != 2 or not _agree(student.shape, teacher.shape):
+    if len(student.shape) != 2 or not agree(student.shape, teacher.shape):
         raise BadInput(
             _("student and teacher of one shape (N, K)"),
-            _shapes(student, teacher),
+            shapes(student, teacher),
             _("give both the same examples, and the teacher a head for the student's classes"),
         )
     return student, teacher
-
-
-def _check_distilbert(
-    student: Tensor, teacher: Tensor, labels: Tensor, hidden: Tensor, wanted: Tensor, real: Tensor
-) -> None:
-    agree = _agree(student.shape, teacher.shape) and _agree(labels.shape, student.shape[:-1])
-    if not (agree and _agree(hidden.shape, wanted.shape) and _agree(real.shape, hidden.shape[:2])):
-        raise BadInput(
-            _("logits of one shape, a label for each row of them, hidden states (N, L, D) of one shape, mask (N, L)"),
-            ", ".join(str(tuple(part.shape)) for part in (student, teacher, labels, hidden, wanted, real)),
-            _("both networks need the same tokens, and hidden states of one width"),
-        )
-    values = _values(labels)
-    if values is not None and not (values != IGNORED).any():
-        raise BadInput(_("a label for at least one token"), _("none"), _("hide some tokens first: masking"))
-
-
-def _agree(one: Any, other: Any) -> bool:
-    """Whether two shapes are equal, as far as they are known: a traced batch has no size yet."""
-    pairs = zip(tuple(one), tuple(other), strict=False)
-    return len(one) == len(other) and all(a == b or None in (a, b) for a, b in pairs)
-
-
-def _shapes(student: Tensor, teacher: Tensor) -> str:
-    return _("student {student}, teacher {teacher}").format(student=tuple(student.shape), teacher=tuple(teacher.shape))
-
-
-def _values(tensor: Tensor) -> np.ndarray | None:
-    """The numbers, or None while a graph is traced, when there are none yet."""
-    return None if tf.is_symbolic_tensor(tensor) else ops.convert_to_numpy(tensor)

@@ -50,7 +50,8 @@ def shallow_student(teacher: TextClassifier, layers: Sequence[int] = (0, 2, 4)) 
             _("range(0, num_layers, 2) takes every second one"),
         )
     encoder = Encoder(replace(config, num_layers=len(layers)))
-    fewer = KerasTextModel(backbone.name, backbone.weights, encoder, backbone.tokenizer, backbone.max_tokens)
+    weights = "pretrained" if backbone.weights else None
+    fewer = KerasTextModel(backbone.name, weights, encoder, backbone.tokenizer, backbone.max_tokens)
     student = TextClassifier(fewer, teacher.class_names, pooling=pooling, dropout=dropout)
     size = adapter_size(teacher.model)
     if size is not None:

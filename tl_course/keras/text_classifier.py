@@ -41,7 +41,7 @@ class TextNetwork(keras.Model):
 
     def __init__(self, encoder: Encoder, num_classes: int, pooling: Pooling, dropout: float, seed: int) -> None:
         super().__init__(name="text_network")
-        self.pooling = pooling
+        self.pooling: Pooling = pooling
         self.encoder = encoder
         self.adapters = AdapterStack(name="adapters")  # empty until `adapters.add_adapters` fills it
         self.dropout = layers.Dropout(dropout, seed=seed)
