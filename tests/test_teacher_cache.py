@@ -89,7 +89,7 @@ class Texts:
     max_tokens: int
     model: Any
 
-    class_names = ("a", "b")
+    class_names: tuple[str, ...] = ("a", "b")
 
     @property
     def backbone(self) -> "Texts":
