@@ -16,6 +16,11 @@ def draw_logits(rng: np.random.Generator, count: int, num_classes: int) -> dict[
     return {"student": student.astype(np.float32), "teacher": teacher.astype(np.float32)}
 
 
+def fewer(inputs: dict[str, Plain], count: int) -> dict[str, Plain]:
+    """The same inputs for the first examples only: an answer must not count on one batch size."""
+    return {name: value[:count] if isinstance(value, np.ndarray) else value for name, value in inputs.items()}
+
+
 def log_softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Log-probabilities of logits / temperature, float64, over the last axis."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature

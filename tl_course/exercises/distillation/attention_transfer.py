@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tl_course.exercises.distillation._losses import PROBES, teacher_alone, value_and_gradient
+from tl_course.exercises.distillation._losses import PROBES, fewer, teacher_alone, value_and_gradient
 from tl_course.exercises.engine.compare import close
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
 from tl_course.i18n import _
@@ -160,7 +160,7 @@ def cases(rng: np.random.Generator) -> list[Case]:
     scale = float(rng.uniform(3, 5))
     return [
         Case("two widths", inputs, ("value", "gradient", "teacher")),
-        Case("a louder teacher", {**inputs, "teacher": inputs["teacher"] * np.float32(scale)}, ("scale",)),
+        Case("a louder teacher", fewer({**inputs, "teacher": inputs["teacher"] * np.float32(scale)}, 3), ("scale",)),
     ]
 
 

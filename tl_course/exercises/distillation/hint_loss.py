@@ -53,18 +53,24 @@ def _fitting(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
         raise NotPlain(text.format(seen=shape, right=expected))
 
 
+def _with_bias(projector) -> None:
+    if projector.bias is None:
+        raise NotPlain(_("the projector has no bias"))
+
+
 def probe_pytorch(candidate, inputs):
     """The loss with a given projector, and all gradients."""
     import torch
 
     hint = instance(candidate(inputs["student"].shape[1], inputs["teacher"].shape[1]), torch.nn.Module)
-    projector = hint.projector
+    projector = instance(getattr(hint, "projector", None), torch.nn.Linear)
+    _with_bias(projector)
     _fitting(tuple(projector.weight.shape), inputs["kernel"].T.shape)
     with torch.no_grad():
         projector.weight.copy_(torch.tensor(inputs["kernel"].T))
         projector.bias.copy_(torch.tensor(inputs["bias"]))
     student, teacher = (torch.tensor(inputs[name], requires_grad=True) for name in ("student", "teacher"))
-    loss = hint(student, teacher)
+    loss = instance(hint(student, teacher), torch.Tensor)
     if loss.ndim == 0 and loss.requires_grad:
         loss.backward()
     grads = [None if t.grad is None else as_array(t.grad) for t in (student, teacher, projector.weight, projector.bias)]
@@ -81,7 +87,8 @@ def probe_keras(candidate, inputs):
     hint = instance(candidate(inputs["student"].shape[1], inputs["teacher"].shape[1]), keras.layers.Layer)
     student, teacher = (tf.constant(inputs[name]) for name in ("student", "teacher"))
     hint(student, teacher)  # builds its layers
-    projector = hint.projector
+    projector = instance(getattr(hint, "projector", None), keras.layers.Dense)
+    _with_bias(projector)
     _fitting(tuple(projector.kernel.shape), inputs["kernel"].shape)
     projector.kernel.assign(inputs["kernel"])
     projector.bias.assign(inputs["bias"])

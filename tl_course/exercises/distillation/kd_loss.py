@@ -3,7 +3,14 @@
 import numpy as np
 
 from tl_course.exercises.distillation import _kd_loss_code as code
-from tl_course.exercises.distillation._losses import PROBES, draw_logits, kd_loss, teacher_alone, value_and_gradient
+from tl_course.exercises.distillation._losses import (
+    PROBES,
+    draw_logits,
+    fewer,
+    kd_loss,
+    teacher_alone,
+    value_and_gradient,
+)
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Plain, Variant
 from tl_course.i18n import _
 
@@ -17,7 +24,7 @@ def cases(rng: np.random.Generator) -> list[Case]:
     return [
         Case("both terms", inputs, ("value", "teacher")),
         Case("labels alone", {**inputs, "alpha": 0.0}, ("limits",)),
-        Case("teacher alone", {**inputs, "alpha": 1.0}, ("limits",)),
+        Case("teacher alone", {**fewer(inputs, 5), "alpha": 1.0}, ("limits",)),
         Case("large logits", {**inputs, **large}, ("stable",)),
     ]
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from tl_course.exercises.engine.compare import holds
 from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
-from tl_course.exercises.engine.plain import as_array
+from tl_course.exercises.engine.plain import as_array, describe
 from tl_course.i18n import _
 
 NUMPY = '''
@@ -120,7 +120,7 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     offset = np.asarray(observed["offset"])
     if offset.shape != () or not np.isfinite(offset):
         text = _("one finite number was expected, yours is {offset}")
-        return [Finding(criterion, False, text.format(offset=str(offset)[:80]))]
+        return [Finding(criterion, False, text.format(offset=offset if offset.shape == () else describe(offset)))]
     moved = inputs["logits"] + float(offset) * np.eye(inputs["logits"].shape[1])[inputs["missing"]]
     seen, right = int((moved.argmax(axis=1) == inputs["missing"]).sum()), round(inputs["share"] * len(moved))
     text = _("with an offset of {offset:.4g}, {seen} of {total} examples are predicted as the class, not {right}")

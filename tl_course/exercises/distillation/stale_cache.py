@@ -217,7 +217,7 @@ EXERCISE = Exercise(
     ),
     criteria={
         "pairs": Criterion(_("gives the teacher's logits of exactly the views beside them"), weight=2),
-        "once": Criterion(_("asks the teacher once about each image, for all epochs"), needs=("pairs",)),
+        "once": Criterion(_("asks the teacher once about each image, for all epochs"), needs=("pairs", "epochs")),
         "epochs": Criterion(_("has every image once in each epoch, augmented, with its label")),
         "order": Criterion(_("has a new order in each epoch"), weight=0.5, needs=("epochs",)),
     },
