@@ -30,6 +30,11 @@ DRAWN = (  # what lessons draw
     "sentiment_shift",
     "attention_agreement",
     "attention_adversary",
+    "distill_text",
+    "distill_no_three",
+    "distill_photos",
+    "distill_data",
+    "distill_teachers",
     "choosing_models",
     "choosing_text_models",
 )
