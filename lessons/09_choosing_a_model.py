@@ -31,9 +31,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from tl_course import check, claim, data, diagrams, evidence, plots, probes, selection_plots, start, zoo
+from tl_course import (
+    check,
+    claim,
+    data,
+    diagrams,
+    evidence,
+    plots,
+    probes,
+    selection_plots,
+    selection_scores,
+    start,
+    zoo,
+)
 from tl_course.selection import rank_models, score_features
-from tl_course.selection_scores import RankAgreement, h_score, leep, linear_cka, logme, rank_agreement
+from tl_course.selection_scores import RankAgreement, rank_agreement
 
 start("09_choosing_a_model")
 diagrams.flow(
@@ -182,9 +194,9 @@ for width in (5, 20, 60, 500):
     noise = rng.normal(size=(60, width))
     residual = one_hot - noise @ np.linalg.lstsq(noise, one_hot, rcond=None)[0]
     fits.append(1 - (residual**2).sum() / (one_hot**2).sum())
-    evidences.append(logme(noise, random_labels))
+    evidences.append(selection_scores.logme(noise, random_labels))
     print(f"{width:6}{fits[-1]:20.0%}{evidences[-1]:9.3f}")
-informative = logme(one_hot + 0.5 * rng.normal(size=(60, 3)), random_labels)
+informative = selection_scores.logme(one_hot + 0.5 * rng.normal(size=(60, 3)), random_labels)
 claim(
     "from 60 columns on noise fits 60 random labels perfectly; LogME does not rise by more than 0.05 with width, and three informative columns are at least 0.3 above all of them",
     min(fits[2:]) > 0.999 and max(evidences) - evidences[0] < 0.05 and informative - max(evidences) > 0.3,
@@ -209,7 +221,7 @@ from tl_course.pytorch.features import extract_features
 wide = extract_features(candidates["MobileNetV2"], few_mnist.train.x)
 shuffled = np.random.default_rng(0).permutation(few_mnist.train.y)
 h_scores = {
-    (form, name): h_score(wide, labels, shrinkage=shrinkage)
+    (form, name): selection_scores.h_score(wide, labels, shrinkage=shrinkage)
     for form, shrinkage in (("plain", 0.0), ("shrunk", None))
     for name, labels in (("right labels", few_mnist.train.y), ("shuffled", shuffled))
 }
@@ -253,7 +265,7 @@ plots.matrix(
 # %%
 entropy = np.log(10)
 told = {
-    name: leep(source_head(candidates[name])(few_mnist.train.x), few_mnist.train.y)
+    name: selection_scores.leep(source_head(candidates[name])(few_mnist.train.x), few_mnist.train.y)
     for name in ("tiny ViT", "Fashion-ResNet", "Fashion-ResNet, untrained")
 }
 claim(
@@ -296,8 +308,8 @@ twins = ranking.cka[place["Fashion-ResNet"], place["Fashion-ResNet (Keras)"]]
 few_rows, wide_columns = np.random.default_rng(0).normal(size=(2, 20, 1000))
 claim(
     "the same weights in two frameworks have a CKA of 1 to 1e-5; two unrelated sets of 1,000 random columns on 20 examples already have one above 0.9",
-    abs(twins - 1) < 1e-5 and linear_cka(few_rows, wide_columns) > 0.9,
-    measured=f"twins {twins:.6f}, unrelated noise {linear_cka(few_rows, wide_columns):.2f}",
+    abs(twins - 1) < 1e-5 and selection_scores.linear_cka(few_rows, wide_columns) > 0.9,
+    measured=f"twins {twins:.6f}, unrelated noise {selection_scores.linear_cka(few_rows, wide_columns):.2f}",
 )
 
 # %% [markdown]

@@ -60,6 +60,7 @@ def score_against_result(
         BadInput: other targets in the two.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     if list(scores) != list(results):
         raise BadInput(
@@ -73,6 +74,7 @@ def score_against_result(
         looks = zip(cycle(OKABE_ITO), cycle(MARKERS))
         for axes, target, (colour, marker) in zip(grid[0], scores, looks, strict=False):
             axes.plot(scores[target], results[target], marker, color=colour, markersize=8, alpha=0.8)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.set(title=target, xlabel=xlabel)
         grid[0, 0].set_ylabel(ylabel)
         figure.suptitle(title, fontsize=STYLE["axes.titlesize"])
