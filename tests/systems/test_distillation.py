@@ -1,6 +1,7 @@
 """The systems that distil: three networks measured alike, the student saved; examples without classes; refusals.
 
-With seeds 0 to 2 the worst student was 0.3 above the majority class; the margin asked for is half of that.
+The margin over the majority class is there to catch a student that learns nothing; how good students get is measured
+over seeds elsewhere, in benchmarks/evidence.
 """
 
 import json
@@ -48,7 +49,8 @@ def check_compared(result: Result, teacher_times: float) -> None:
     assert (student.num_parameters, student.file_bytes) == (alone.num_parameters, alone.file_bytes)
     assert teacher.num_parameters >= teacher_times * student.num_parameters
     for row in result.compared:
-        assert row.accuracy_interval[0] <= row.accuracy <= row.accuracy_interval[1] and row.milliseconds > 0
+        low, high = row.accuracy_interval
+        assert low - 1e-9 <= row.accuracy <= high + 1e-9 and row.milliseconds > 0
     saved = json.loads(result.files["report"].read_text(encoding="utf-8"))
     assert saved == json.loads(json.dumps(result.to_dict()))
     assert [row["name"] for row in saved["compared"]] == ["teacher", "student", "student, labels alone"]
