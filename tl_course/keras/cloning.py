@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 import keras
+from keras.layers import Layer
 
 from tl_course.keras.batchnorm import layers_of, seeded
-
-Layer = keras.layers.Layer
 
 
 def copy_with(

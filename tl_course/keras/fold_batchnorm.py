@@ -31,13 +31,12 @@ def fold_batchnorm(model: keras.Model) -> keras.Model:
         read elsewhere too, stays.
     """
     before = producers(model)
-    norms = {
-        conv.name: norm
-        for norm in model.layers
-        if isinstance(norm, keras.layers.BatchNormalization)
-        and isinstance(conv := before.get(norm.name), _CONVOLUTIONS)
-        and conv.activation is keras.activations.linear
-    }
+    norms: dict[str, keras.layers.BatchNormalization] = {}
+    for norm in model.layers:
+        conv: Any = before.get(norm.name)
+        folds = isinstance(norm, keras.layers.BatchNormalization) and isinstance(conv, _CONVOLUTIONS)
+        if folds and conv.activation is keras.activations.linear:
+            norms[conv.name] = norm
     folded = {norm.name for norm in norms.values()}
 
     def replaced(layer: keras.layers.Layer) -> keras.layers.Layer | None:
