@@ -89,7 +89,7 @@ def logme(features, labels):
             variance = target @ np.linalg.solve(covariance, target) / n
             return (n * np.log(2 * np.pi * variance) + n + np.linalg.slogdet(covariance)[1]) / 2
 
-        best.append(-minimize_scalar(loss, bounds=(-12, 12), method="bounded").fun)
+        best.append(-minimize_scalar(loss, bounds=(-14, 24), method="bounded").fun)
     return np.array(best).mean() / n
 """
 
@@ -126,6 +126,9 @@ EDITS = {
 }
 
 
+LOGS = np.linspace(-14, 24, 153)  # of beta / alpha
+
+
 def cases(rng: np.random.Generator) -> list[Case]:
     """Features that know something of the classes: three of these; two, with features in a small unit."""
 
@@ -133,6 +136,9 @@ def cases(rng: np.random.Generator) -> list[Case]:
         labels = rng.permutation(np.repeat(np.arange(len(counts)) * 3 + 2, counts))
         centres = rng.normal(size=(9, width)) * 1.5
         features = centres[labels] + rng.normal(size=(len(labels), width)) * rng.uniform(0.4, 1.5, size=width)
+        curves = [_densities(features * unit, labels == label, LOGS) for label in np.unique(labels)]
+        if not all(map(_one_peak, curves)):  # a maximum that every search finds
+            return drawn(counts, width, unit)
         spin = np.linalg.qr(rng.normal(size=(width, width)))[0] * rng.uniform(2, 4)
         return {"features": features * unit, "labels": labels, "spin": spin}
 
@@ -142,23 +148,30 @@ def cases(rng: np.random.Generator) -> list[Case]:
     ]
 
 
-def expected(features: np.ndarray, labels: np.ndarray) -> float:
-    """The largest density of the targets as draws from N(0, F F^T / alpha + I / beta), searched on ever finer grids."""
+def _densities(features: np.ndarray, target: np.ndarray, logs: np.ndarray) -> np.ndarray:
+    """Log density of a target as a draw from N(0, F F^T / alpha + I / beta), for each log(beta / alpha); best beta."""
     eigenvalues, vectors = np.linalg.eigh(features @ features.T)
-    eigenvalues, n = np.maximum(eigenvalues, 0), len(labels)
+    shapes = 1 + np.exp(logs)[:, None] * np.maximum(eigenvalues, 0)  # variances in units of 1 / beta
+    noise = ((vectors.T @ target) ** 2 / shapes).mean(axis=1)  # the most probable 1 / beta
+    return -0.5 * (len(target) * (np.log(2 * np.pi * noise) + 1) + np.log(shapes).sum(axis=1))
+
+
+def _one_peak(values: np.ndarray) -> bool:
+    falls = np.diff(values) < -1e-9
+    return bool(values.max() > values[0] + 1 and falls[-1] and not (falls[:-1] & ~falls[1:]).any())
+
+
+def expected(features: np.ndarray, labels: np.ndarray) -> float:
+    """The largest density of the targets, searched on ever finer grids."""
     found = []
     for label in np.unique(labels):
-        energy = (vectors.T @ (labels == label)) ** 2
-        low, high, best = -14.0, 14.0, -np.inf
+        logs, densities = LOGS, np.empty(0)
         for _zoom in range(6):
-            logs = np.linspace(low, high, 57)  # of beta / alpha
-            shapes = 1 + np.exp(logs)[:, None] * eigenvalues  # variances in units of 1 / beta
-            noise = (energy / shapes).mean(axis=1)  # the most probable 1 / beta
-            density = -0.5 * (n * np.log(2 * np.pi * noise) + n + np.log(shapes).sum(axis=1))
-            place, step = density.argmax(), logs[1] - logs[0]
-            low, high, best = logs[place] - step, logs[place] + step, max(best, density[place])
-        found.append(best)
-    return float(np.mean(found)) / n
+            densities = _densities(features, labels == label, logs)
+            place, step = int(densities.argmax()), logs[1] - logs[0]
+            logs = np.linspace(logs[place] - step, logs[place] + step, 77)
+        found.append(densities.max())
+    return float(np.mean(found)) / len(labels)
 
 
 def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
