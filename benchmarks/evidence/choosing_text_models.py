@@ -11,6 +11,7 @@ are means over them. One peak rate for all, from lesson 05; the token embeddings
 import copy
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import text_training as tt
@@ -54,10 +55,10 @@ FORMS = {
 class Encoder(nn.Module):
     """A form of MiniLM with pooling: tokens (N, L) -> (N, 384), the matrix products in bfloat16."""
 
-    def __init__(self, encoder: nn.Module, form: Form) -> None:
+    def __init__(self, encoder: Any, form: Form) -> None:
         super().__init__()
         self.form = form
-        self.encoder = copy.deepcopy(encoder)
+        self.encoder: Any = copy.deepcopy(encoder)
         self.encoder.encoder.layer = self.encoder.encoder.layer[: form.layers]
         self.encoder.embeddings.requires_grad_(False)
 
