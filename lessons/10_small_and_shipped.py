@@ -50,7 +50,7 @@ diagrams.flow(
     ["", "", "check", "ranges", ""],
 )
 
-# %%
+# %% tags=["varies"]
 from tl_course.pytorch.classifier import Classifier
 from tl_course.pytorch.fit import fit
 
@@ -160,7 +160,7 @@ measure("original", folder / "original.onnx")
 #
 # **Predict before you run.** How many of the weights can go before accuracy falls by more than 5 points? And after one more epoch with the masks on? How much faster is a network of 80 % zeros, how much smaller its file?
 
-# %%
+# %% tags=["varies"]
 from tl_course.pytorch.pruning import magnitude_prune, make_permanent, prune_channels, sparsity
 
 shares = (0.5, 0.8, 0.9)
