@@ -67,8 +67,8 @@ def torch_pair(inputs: dict[str, Plain]) -> tuple[Any, Any, dict[str, list]]:
     teacher.load_state_dict(values, strict=False)
     student.load_state_dict({"weight": torch.tensor(inputs["student"]["kernel"].T), "bias": _bias(inputs)})
     modes: dict[str, list] = {"teacher": [], "student": []}
-    for name, model in (("teacher", teacher), ("student", student)):
-        model.register_forward_pre_hook(lambda module, args, name=name: modes[name].append(module.training))
+    teacher.register_forward_pre_hook(lambda module, args: modes["teacher"].append(module.training))
+    student.register_forward_pre_hook(lambda module, args: modes["student"].append(module.training))
     return teacher.train(), student.eval(), modes
 
 

@@ -183,7 +183,7 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     p = np.exp(log_softmax(inputs["logits"], inputs["temperature"]))
     share = {name: p[:, i] for i, name in enumerate(inputs["teacher"])}
     right = np.stack([share[name] for name in inputs["student"]], axis=1)
-    right = right / sum(share[name] for name in inputs["student"])[:, None]
+    right = right / right.sum(axis=1, keepdims=True)
     found = [close("value", targets, right, _("the targets, {name}").format(name=case.name))]
     if case.name == "another order":
         return found

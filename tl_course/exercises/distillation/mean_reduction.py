@@ -195,7 +195,7 @@ EXERCISE = Exercise(
             _("Why did PyTorch keep `mean` as the default of a KL divergence, and what does its manual say?"),
             _(
                 "All its losses share reductions element by element. The manual says that 'mean' is not the true "
-                "divergence and that 'batchmean' is the mathematical definition; a warning is printed at each use."
+                "divergence and that 'batchmean' is the mathematical definition; a warning is printed."
             ),
         ),
         FollowUp(

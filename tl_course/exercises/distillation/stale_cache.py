@@ -141,7 +141,7 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     still = all(np.array_equal(view, first[label]) for view, label in zip(views, labels.tolist(), strict=True))
     clean = dict(zip(inputs["labels"].tolist(), inputs["images"], strict=True))
     augmented = not any(
-        np.array_equal(view, clean.get(label)) for view, label in zip(views, labels.tolist(), strict=True)
+        np.array_equal(view, clean.get(label, 0)) for view, label in zip(views, labels.tolist(), strict=True)
     )
     asked = _("the teacher was asked about {asked} images; there are {count}")
     return [
