@@ -1,7 +1,9 @@
 """A teacher, its student and the same student without a teacher: how good, how large, how fast."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,7 +16,7 @@ from tl_course.systems.building import library
 AT_ONCE = 32
 """Examples that are timed together."""
 
-ROUNDS = 5
+ROUNDS = 7
 """Timings that the median is taken of, after one that does not count."""
 
 
@@ -43,19 +45,32 @@ class Compared:
         return {**asdict(self), "accuracy_interval": list(self.accuracy_interval)}
 
 
-def measure(name: str, classifier: Any, test: Split, folder: Path) -> Compared:
-    """The figures of one trained classifier of either framework, on test examples that chose nothing.
+def compare(classifiers: Mapping[str, Any], test: Split, folder: Path) -> tuple[Compared, ...]:
+    """The figures of trained classifiers of either framework, on test examples that chose nothing.
+
+    They are timed in turn, round by round, so that whatever else the computer does slows all of them alike.
 
     Args:
-        name: of the row.
-        classifier: left as it was.
+        classifiers: by name; left as they were.
         test: at least one example.
-        folder: with room for its file, which is written there and taken away again.
+        folder: with room for their files, which are written there and taken away again.
     """
-    report = library(framework_of(classifier), "fit").evaluate(classifier, test)
     some = test.x[:AT_ONCE]
-    classifier.predict_proba(some)
-    times = [seconds(lambda: classifier.predict_proba(some)) for _round in range(ROUNDS)]
+    for classifier in classifiers.values():
+        classifier.predict_proba(some)
+    times: dict[str, list[float]] = {name: [] for name in classifiers}
+    for _round in range(ROUNDS):
+        for name, classifier in classifiers.items():
+            times[name].append(seconds(partial(classifier.predict_proba, some)))
+    return tuple(
+        _measure(name, classifier, test, folder, 1000 * median(times[name]) / len(some))
+        for name, classifier in classifiers.items()
+    )
+
+
+def _measure(name: str, classifier: Any, test: Split, folder: Path, milliseconds: float) -> Compared:
+    """One row, with the time that was taken before."""
+    report = library(framework_of(classifier), "fit").evaluate(classifier, test)
     with tempfile.TemporaryDirectory(dir=folder) as inside:
         size = classifier.save(Path(inside) / "model.safetensors").stat().st_size
     return Compared(
@@ -64,7 +79,7 @@ def measure(name: str, classifier: Any, test: Split, folder: Path) -> Compared:
         report.accuracy_interval,
         num_parameters(classifier),
         size,
-        1000 * median(times) / len(some),
+        milliseconds,
     )
 
 

@@ -20,7 +20,7 @@ from tl_course.history import History
 from tl_course.i18n import _
 from tl_course.systems import unlabelled
 from tl_course.systems.building import library
-from tl_course.systems.comparison import Compared, measure
+from tl_course.systems.comparison import Compared, compare
 from tl_course.systems.system import Distillation, Prepared, Request, RunOptions, Training, TrainingSystem
 
 
@@ -43,9 +43,9 @@ class Distilled:
     facts: dict[str, Any]
 
     def compared(self, test: Split, folder: Path) -> tuple[Compared, ...]:
-        """The figures of all three; see `comparison.measure`."""
+        """The figures of all three; see `comparison.compare`."""
         networks = {_("teacher"): self.teacher, _("student"): self.student, _("student, labels alone"): self.alone}
-        return tuple(measure(name, classifier, test, folder) for name, classifier in networks.items())
+        return compare(networks, test, folder)
 
 
 def softness(plan: Distillation, options: RunOptions) -> tuple[float, float]:

@@ -33,8 +33,8 @@ def student(teacher: Any, seed: int) -> Any:
 
 
 def write_unlabelled(path: Path) -> None:
-    """Six hundred tweets."""
-    write_tweets_alone(path, 600)
+    """Four hundred tweets."""
+    write_tweets_alone(path, 400)
 
 
 SYSTEM = TextSystem(
