@@ -2,10 +2,10 @@
 
 The teacher is MiniLM, fine-tuned on 1,500 labelled tweets. The student has three of its six layers: the blocks 0, 2
 and 4, copied from pretrained MiniLM or, as DistilBERT's authors do, from the teacher. Its team has 100 or 300 labels,
-or all 2,052 tweets of the training split without labels and the teacher's answers. Five draws of the labels, which also
-choose heads, order and dropout. One peak rate for all students: the best of lesson 05's `text_instability`. The table
-of word vectors stays as it is. The teacher's answers are kept in the results, so that a lesson can distil from them
-without the teacher.
+the teacher's 1,500, or all 2,052 tweets of the training split without labels and the teacher's answers. Five draws of
+the labels, which also choose heads, order and dropout. One peak rate for all students: the best of lesson 05's
+`text_instability`. The table of word vectors stays as it is. The teacher's answers are kept in the results, so that a
+lesson can distil from them without the teacher.
 
     python benchmarks/evidence/distill_text.py
 """
@@ -97,6 +97,8 @@ def main() -> None:
     runs = {  # name: (start, keep the head, number of labels or texts without, how)
         "100 labels": (pretrained, False, 100, few),
         "300 labels": (pretrained, False, 300, few),
+        "300 labels, teacher's layers": (teacher, True, 300, few),
+        "1,500 labels": (pretrained, False, TEACHER_LABELS, {"lr": LR, "num_epochs": TEACHER_EPOCHS}),
         "unlabelled, soft": (pretrained, False, everything, many),
         "unlabelled, soft, teacher's layers": (teacher, True, everything, many),
     }
@@ -126,12 +128,12 @@ def main() -> None:
         "rows": "seeds",
         "layers": LAYERS,
         "teacher": {"labels": TEACHER_LABELS, "num_epochs": TEACHER_EPOCHS, "lr": TEACHER_LR, "seeds": 1},
-        "labels": LABELS,
+        "labels": [*LABELS, TEACHER_LABELS],
         "unlabelled": len(train),
         "test_texts": len(test),
         "temperature": TEMPERATURE,
         "alpha": 1.0,
-        "labels_alone": few,
+        "labels_alone": few | {"num_epochs with 1,500": TEACHER_EPOCHS},
         "distilled": many,
         "batch_size": tt.BATCH_SIZE,
         "precision": "bfloat16 matrix products in training; speed in float32, one thread",
