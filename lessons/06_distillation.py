@@ -32,7 +32,7 @@ import torch
 from torch import nn
 
 from tl_course import check, claim, data, diagrams, evidence, plots, start, zoo
-from tl_course.pytorch.distill_losses import kd_loss, kd_loss_from_probabilities
+from tl_course.pytorch import distill_losses
 
 start("06_distillation")
 sys.path.append(str(evidence.FOLDER))  # the scripts of the long experiments, to run slices of them
@@ -125,10 +125,10 @@ T, alpha = 4.0, 0.7
 p, q = (np.exp(x / T) / np.exp(x / T).sum(axis=1, keepdims=True) for x in (v.numpy(), z.numpy()))
 hard = -np.log((np.exp(z.numpy()) / np.exp(z.numpy()).sum(axis=1, keepdims=True))[np.arange(6), y.numpy()]).mean()
 by_hand = alpha * T**2 * (p * np.log(p / q)).sum(axis=1).mean() + (1 - alpha) * hard
-ours = kd_loss(z, v, y, temperature=T, alpha=alpha).item()
+ours = distill_losses.kd_loss(z, v, y, temperature=T, alpha=alpha).item()
 terms = nn.functional.kl_div((z / T).log_softmax(1), (v / T).softmax(1), reduction="none")  # (6, 10)
 batchmean, mean = terms.sum().item() / 6, terms.mean().item()  # what the two reductions do
-reverse = kd_loss(v, z, temperature=T).item() / kd_loss(z, v, temperature=T).item()
+reverse = distill_losses.kd_loss(v, z, temperature=T).item() / distill_losses.kd_loss(z, v, temperature=T).item()
 raw = nn.functional.kl_div(z, v, reduction="batchmean").item()
 
 
@@ -144,7 +144,7 @@ kl_gradient = gradient_of(
 )
 raw_gradient = gradient_of(lambda s: nn.functional.kl_div(s, v, reduction="batchmean"))
 ce_gradient = gradient_of(lambda s: nn.functional.cross_entropy(s / T, (v / T).softmax(1)))
-from_probabilities = kd_loss_from_probabilities(z, v.softmax(1), y, temperature=T, alpha=alpha).item()
+from_probabilities = distill_losses.kd_loss_from_probabilities(z, v.softmax(1), y, temperature=T, alpha=alpha).item()
 claim(
     "kd_loss is the value by hand; 'mean' is off by exactly the 10 classes; soft cross-entropy and KL have one gradient; the other direction is another loss; raw logits give NaN, and a finite gradient, -v / N, all the same; from probabilities it is the same",
     abs(ours - by_hand) < 1e-5
@@ -194,7 +194,7 @@ for seed in range(5):
     limit = (centred[0] - centred[1]) / 10 / 32  # K classes, mean over 32 examples
     for column, temperature in enumerate(temperatures):
         student = student_logits.clone().requires_grad_(True)
-        kd_loss(student, teacher_logits, temperature=float(temperature)).backward()
+        distill_losses.kd_loss(student, teacher_logits, temperature=float(temperature)).backward()
         lengths["with T²"][seed, column] = student.grad.norm()
         lengths["without T²"][seed, column] = student.grad.norm() / temperature**2
     gaps.append((student.grad - limit).norm().item() / limit.norm().item())
@@ -460,9 +460,9 @@ claim(
 # %% tags=["varies"]
 from dataclasses import replace
 
+from tl_course.pytorch import distill as distillation
 from tl_course.pytorch import finetune
 from tl_course.pytorch.classifier import Classifier
-from tl_course.pytorch.distill import distill
 from tl_course.pytorch.fit import evaluate
 from tl_course.pytorch.students import small_cnn
 from tl_course.teacher_cache import TeacherCache
@@ -475,7 +475,7 @@ before = {name: value.clone() for name, value in photo_teacher.model.state_dict(
 cache = TeacherCache()
 photo_student = small_cnn(photos.class_names, image_size=32, seed=0, device="cpu")
 options = {"unlabelled": photos.train.x, "cache": cache, "lr": 3e-3, "temperature": 2.0, "progress": False}
-history = distill(photo_teacher, photo_student, few_photos, num_epochs=6, **options)
+history = distillation.distill(photo_teacher, photo_student, few_photos, num_epochs=6, **options)
 plots.training_curves(history, "A small CNN learns from MobileNetV2")
 
 # %% [markdown]
@@ -483,7 +483,7 @@ plots.training_curves(history, "A small CNN learns from MobileNetV2")
 
 # %%
 runs_of_teacher = cache.misses
-distill(
+distillation.distill(
     photo_teacher,
     small_cnn(photos.class_names, image_size=32, seed=1, device="cpu"),
     few_photos,
@@ -530,7 +530,7 @@ claim(
 # **Predict before you run.** Which of the losses notice if the teacher's features are multiplied by 5? If its channels are shuffled?
 
 # %%
-from tl_course.pytorch.distill_losses import attention_transfer_loss, hint_loss, relation_loss
+
 
 generator = torch.Generator().manual_seed(0)
 maps = torch.randn(4, 8, 5, 5, generator=generator)  # (N, C, H, W)
@@ -540,14 +540,16 @@ shuffled = maps[:, torch.randperm(8, generator=generator)]
 rotation = torch.linalg.qr(torch.randn(24, 24, generator=generator)).Q
 changed_padding = torch.where(mask[:, :, None] == 1, values, 100.0)
 found = {
-    "hint, x 5": hint_loss(maps, 5 * maps).item(),
-    "hint, channels shuffled": hint_loss(maps, shuffled).item(),
-    "attention, x 5": attention_transfer_loss(maps, 5 * maps).item(),
-    "attention, channels shuffled": attention_transfer_loss(maps, shuffled).item(),
-    "attention, twice the channels": attention_transfer_loss(maps, torch.cat([maps, maps], dim=1)).item(),
-    "relation, rotated": relation_loss(values, values @ rotation, mask, num_heads=1).item(),
-    "relation, other padding": relation_loss(values, changed_padding, mask, num_heads=1).item(),
-    "relation, x 5": relation_loss(values, 5 * values, mask, num_heads=1).item(),
+    "hint, x 5": distill_losses.hint_loss(maps, 5 * maps).item(),
+    "hint, channels shuffled": distill_losses.hint_loss(maps, shuffled).item(),
+    "attention, x 5": distill_losses.attention_transfer_loss(maps, 5 * maps).item(),
+    "attention, channels shuffled": distill_losses.attention_transfer_loss(maps, shuffled).item(),
+    "attention, twice the channels": distill_losses.attention_transfer_loss(
+        maps, torch.cat([maps, maps], dim=1)
+    ).item(),
+    "relation, rotated": distill_losses.relation_loss(values, values @ rotation, mask, num_heads=1).item(),
+    "relation, other padding": distill_losses.relation_loss(values, changed_padding, mask, num_heads=1).item(),
+    "relation, x 5": distill_losses.relation_loss(values, 5 * values, mask, num_heads=1).item(),
 }
 for name, value in found.items():
     print(f"{name:32}{value:10.6f}")
@@ -619,7 +621,7 @@ claim(
 # A slice of it made again. The teacher's answers are in the committed file, so no teacher is needed, only `distill` with an **array of logits** as teacher:
 
 # %% tags=["varies"]
-from tl_course.pytorch.students import shallow_student
+from tl_course.pytorch import students
 from tl_course.pytorch.text_classifier import TextClassifier
 
 tweets = data.load("sentiment", domain="tweets")
@@ -628,8 +630,10 @@ kept_answers = np.stack([-difference / 2, difference / 2], axis=1)  # logits (20
 some = np.arange(640)
 lesson_tweets = replace(tweets, train=tweets.train.take(some), val=tweets.val.take(np.arange(100)))
 torch.set_num_threads(2)
-half = shallow_student(TextClassifier.build("minilm", tweets.class_names, seed=0, device="cpu"), layers=(0, 2, 4))
-distill(
+half = students.shallow_student(
+    TextClassifier.build("minilm", tweets.class_names, seed=0, device="cpu"), layers=(0, 2, 4)
+)
+distillation.distill(
     kept_answers[some],
     half,
     lesson_tweets,
@@ -665,8 +669,8 @@ claim(
 import keras
 import tensorflow as tf
 
+from tl_course.keras import distiller as keras_distiller
 from tl_course.keras.distill_losses import kd_loss as keras_kd_loss
-from tl_course.keras.distiller import Distiller
 
 in_keras = float(
     keras_kd_loss(tf.constant(z.numpy()), tf.constant(v.numpy()), tf.constant(y.numpy()), temperature=T, alpha=alpha)
@@ -675,7 +679,7 @@ keras.utils.set_random_seed(0)
 keras_student = keras.Sequential(
     [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(32, activation="relu"), keras.layers.Dense(10)]
 )
-distiller = Distiller(keras_student, temperature=4.0, alpha=0.5)
+distiller = keras_distiller.Distiller(keras_student, temperature=4.0, alpha=0.5)
 distiller.compile(optimizer=keras.optimizers.Adam(3e-3), metrics=["accuracy"])
 keras_teacher_logits = dt.logits_of(teachers[0], digits.train.x)  # a PyTorch teacher: it is only an array
 distiller.fit(digits.train.x, (digits.train.y, keras_teacher_logits), epochs=12, batch_size=64, verbose=0)

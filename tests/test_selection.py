@@ -66,7 +66,8 @@ def test_both_frameworks_get_the_same_row(ranked: Ranking) -> None:
     rows = {candidate.name: candidate for candidate in ranked.candidates}
     torch_row, keras_row = rows["fashion"], rows["in Keras"]
     assert (torch_row.framework, keras_row.framework, rows["pixels"].framework) == ("pytorch", "keras", "")
-    assert torch_row.parameters == keras_row.parameters == 308_074 and torch_row.feature_dim == keras_row.feature_dim == 128
+    assert torch_row.parameters == keras_row.parameters == 308_074
+    assert torch_row.feature_dim == keras_row.feature_dim == 128
     for score in ("logme", "h_score", "leep", "linear_probe"):
         assert getattr(torch_row.scores, score) == pytest.approx(getattr(keras_row.scores, score), abs=1e-3)
     at = {name: i for i, name in enumerate(ranked.names)}
