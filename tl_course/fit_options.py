@@ -100,8 +100,8 @@ def check_text_options(class_names: Sequence[str], train: Split, augment: Augmen
 
 def check_kd_options(temperature: float, alpha: float) -> None:
     """Raise BadInput for a temperature or a share of the teacher that is out of its range."""
-    if not temperature > 0:
-        raise BadInput(_("temperature above 0"), str(temperature), _("4 is a good start; 1 softens nothing"))
+    if not 0 < temperature < float("inf"):
+        raise BadInput(_("a finite temperature above 0"), str(temperature), _("4 is a good start; 1 softens nothing"))
     if not 0 <= alpha <= 1:
         raise BadInput(_("alpha from 0 to 1"), str(alpha), _("0.5 weighs teacher and labels alike"))
 

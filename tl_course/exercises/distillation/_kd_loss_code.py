@@ -31,9 +31,9 @@ def kd_loss(
     student_logits: np.ndarray, teacher_logits: np.ndarray, labels: np.ndarray, temperature: float, alpha: float
 ) -> float:
     {DOCSTRING}
-    log_p = log_softmax(teacher_logits / temperature)
-    log_q = log_softmax(student_logits / temperature)
-    soft = (np.exp(log_p) * (log_p - log_q)).sum(axis=1).mean()
+    log_teacher = log_softmax(teacher_logits / temperature)
+    log_student = log_softmax(student_logits / temperature)
+    soft = (np.exp(log_teacher) * (log_teacher - log_student)).sum(axis=1).mean()
     hard = -log_softmax(student_logits)[np.arange(len(labels)), labels].mean()
     return alpha * temperature**2 * soft + (1 - alpha) * hard
 '''
@@ -43,14 +43,14 @@ import numpy as np
 
 
 def kd_loss(student_logits, teacher_logits, labels, temperature, alpha):
-    def log_partition(z):
+    def log_teacherartition(z):
         top = z.max(axis=-1)
         return top + np.log(np.exp(z - top[:, None]).sum(axis=-1))
 
     t, s = teacher_logits / temperature, student_logits / temperature
-    p = np.exp(t - log_partition(t)[:, None])
-    soft = (p * (t - s)).sum(-1) - log_partition(t) + log_partition(s)
-    hard = log_partition(student_logits) - np.take_along_axis(student_logits, labels[:, None], 1)[:, 0]
+    p = np.exp(t - log_teacherartition(t)[:, None])
+    soft = (p * (t - s)).sum(-1) - log_teacherartition(t) + log_teacherartition(s)
+    hard = log_teacherartition(student_logits) - np.take_along_axis(student_logits, labels[:, None], 1)[:, 0]
     return np.mean(alpha * temperature * temperature * soft + (1.0 - alpha) * hard)
 """
 
@@ -59,16 +59,16 @@ import math
 
 
 def kd_loss(student_logits, teacher_logits, labels, temperature, alpha):
-    def log_p(row, T):
+    def log_teacher(row, T):
         row = [float(z) / T for z in row]
         total = sum(math.exp(z - max(row)) for z in row)
         return [z - max(row) - math.log(total) for z in row]
 
     total = 0.0
     for s, t, y in zip(student_logits, teacher_logits, labels):
-        pairs = zip(log_p(t, temperature), log_p(s, temperature))
+        pairs = zip(log_teacher(t, temperature), log_teacher(s, temperature))
         total += alpha * temperature**2 * sum(math.exp(a) * (a - b) for a, b in pairs)
-        total -= (1 - alpha) * log_p(s, 1)[y]
+        total -= (1 - alpha) * log_teacher(s, 1)[y]
     return total / len(labels)
 """
 
@@ -81,10 +81,10 @@ def kd_loss(
     student_logits: torch.Tensor, teacher_logits: torch.Tensor, labels: torch.Tensor, temperature: float, alpha: float
 ) -> torch.Tensor:
     {DOCSTRING}
-    log_p = torch.log_softmax(teacher_logits.detach() / temperature, dim=1)
-    log_q = torch.log_softmax(student_logits / temperature, dim=1)
-    soft = (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
-    hard = functional.cross_entropy(student_logits, labels)
+    log_teacher = torch.log_softmax(teacher_logits.detach() / temperature, dim=1)
+    log_student = torch.log_softmax(student_logits / temperature, dim=1)
+    soft = (log_teacher.exp() * (log_teacher - log_student)).sum(dim=1).mean()
+    hard = functional.cross_entropy(student_logits, target=labels)
     return alpha * temperature**2 * soft + (1 - alpha) * hard
 """
 
@@ -121,10 +121,10 @@ from keras import ops
 
 def kd_loss(student_logits, teacher_logits, labels, temperature: float, alpha: float):
     {DOCSTRING}
-    log_p = ops.log_softmax(ops.stop_gradient(teacher_logits) / temperature)
-    log_q = ops.log_softmax(student_logits / temperature)
-    soft = ops.mean(ops.sum(ops.exp(log_p) * (log_p - log_q), axis=1))
-    hard = ops.mean(keras.losses.sparse_categorical_crossentropy(labels, student_logits, from_logits=True))
+    log_teacher = ops.log_softmax(ops.stop_gradient(teacher_logits) / temperature)
+    log_student = ops.log_softmax(student_logits / temperature)
+    soft = ops.mean(ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=1))
+    hard = ops.average(keras.losses.sparse_categorical_crossentropy(labels, student_logits, from_logits=True))
     return alpha * temperature**2 * soft + (1 - alpha) * hard
 """
 
@@ -176,30 +176,30 @@ MESSAGES = {
     "hard-missing": _("the labels have no say, whatever alpha is"),
 }
 SOFT = {
-    "numpy": "(np.exp(log_p) * (log_p - log_q)).sum(axis=1).mean()",
-    "pytorch": "(log_p.exp() * (log_p - log_q)).sum(dim=1).mean()",
-    "keras": "ops.mean(ops.sum(ops.exp(log_p) * (log_p - log_q), axis=1))",
+    "numpy": "(np.exp(log_teacher) * (log_teacher - log_student)).sum(axis=1).mean()",
+    "pytorch": "(log_teacher.exp() * (log_teacher - log_student)).sum(dim=1).mean()",
+    "keras": "ops.mean(ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=1))",
 }
 OTHER = {
     "mean-over-classes": {
-        "numpy": "(np.exp(log_p) * (log_p - log_q)).mean()",
-        "pytorch": "(log_p.exp() * (log_p - log_q)).mean()",
-        "keras": "ops.mean(ops.exp(log_p) * (log_p - log_q))",
+        "numpy": "(np.exp(log_teacher) * (log_teacher - log_student)).mean()",
+        "pytorch": "(log_teacher.exp() * (log_teacher - log_student)).mean()",
+        "keras": "ops.mean(ops.exp(log_teacher) * (log_teacher - log_student))",
     },
     "summed": {
-        "numpy": "(np.exp(log_p) * (log_p - log_q)).sum()",
-        "pytorch": "(log_p.exp() * (log_p - log_q)).sum()",
-        "keras": "ops.sum(ops.exp(log_p) * (log_p - log_q))",
+        "numpy": "(np.exp(log_teacher) * (log_teacher - log_student)).sum()",
+        "pytorch": "(log_teacher.exp() * (log_teacher - log_student)).sum()",
+        "keras": "ops.sum(ops.exp(log_teacher) * (log_teacher - log_student))",
     },
     "reversed": {
-        "numpy": "(np.exp(log_q) * (log_q - log_p)).sum(axis=1).mean()",
-        "pytorch": "(log_q.exp() * (log_q - log_p)).sum(dim=1).mean()",
-        "keras": "ops.mean(ops.sum(ops.exp(log_q) * (log_q - log_p), axis=1))",
+        "numpy": "(np.exp(log_student) * (log_student - log_teacher)).sum(axis=1).mean()",
+        "pytorch": "(log_student.exp() * (log_student - log_teacher)).sum(dim=1).mean()",
+        "keras": "ops.mean(ops.sum(ops.exp(log_student) * (log_student - log_teacher), axis=1))",
     },
     "cross-entropy": {
-        "numpy": "-(np.exp(log_p) * log_q).sum(axis=1).mean()",
-        "pytorch": "-(log_p.exp() * log_q).sum(dim=1).mean()",
-        "keras": "-ops.mean(ops.sum(ops.exp(log_p) * log_q, axis=1))",
+        "numpy": "-(np.exp(log_teacher) * log_student).sum(axis=1).mean()",
+        "pytorch": "-(log_teacher.exp() * log_student).sum(dim=1).mean()",
+        "keras": "-ops.mean(ops.sum(ops.exp(log_teacher) * log_student, axis=1))",
     },
 }
 TEACHER = {
@@ -215,12 +215,12 @@ HARD = {
 OVERFLOW = {
     "numpy": ("    shifted = logits - logits.max(axis=1, keepdims=True)\n", "    shifted = logits\n"),
     "pytorch": (
-        "log_q = torch.log_softmax(student_logits / temperature, dim=1)",
-        "log_q = (student_logits / temperature) - (student_logits / temperature).exp().sum(1, keepdim=True).log()",
+        "log_student = torch.log_softmax(student_logits / temperature, dim=1)",
+        "log_student = student_logits / temperature - (student_logits / temperature).exp().sum(1, keepdim=True).log()",
     ),
     "keras": (
-        "log_q = ops.log_softmax(student_logits / temperature)",
-        "log_q = ops.log(ops.softmax(student_logits / temperature))",
+        "log_student = ops.log_softmax(student_logits / temperature)",
+        "log_student = ops.log(ops.softmax(student_logits / temperature))",
     ),
 }
 LEARNS = {"pytorch": ("teacher_logits.detach()", "teacher_logits"), "keras": (TEACHER["keras"], TEACHER["numpy"])}

@@ -22,9 +22,9 @@ from torch import nn
 def soft_loss(student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float) -> torch.Tensor:
     {DOCSTRING}
     divergence = nn.KLDivLoss(reduction="batchmean")
-    p = torch.softmax(teacher_logits / temperature, dim=1)
-    log_q = torch.log_softmax(student_logits / temperature, dim=1)
-    return temperature**2 * divergence(log_q, p)
+    target = torch.softmax(teacher_logits / temperature, dim=1)
+    log_student = torch.log_softmax(student_logits / temperature, dim=1)
+    return temperature**2 * divergence(log_student, target)
 """
 
 TORCH_P, TORCH_Q = (
@@ -39,9 +39,9 @@ from torch import nn
 def soft_loss(student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float) -> torch.Tensor:
     {DOCSTRING}
     divergence = nn.KLDivLoss(reduction="batchmean")
-    p = teacher_logits / temperature
-    log_q = student_logits / temperature
-    return temperature**2 * divergence(log_q, p)
+    target = teacher_logits / temperature
+    log_student = student_logits / temperature
+    return temperature**2 * divergence(log_student, target)
 """
 
 PYTORCH_LOG_TARGET = """
@@ -49,8 +49,8 @@ from torch.nn import functional
 
 
 def soft_loss(student_logits, teacher_logits, temperature):
-    log_p, log_q = (functional.log_softmax(z / temperature, dim=-1) for z in (teacher_logits, student_logits))
-    return functional.kl_div(log_q, log_p, reduction="sum", log_target=True) / len(log_q) * temperature**2
+    log_p, log_student = (functional.log_softmax(z / temperature, dim=-1) for z in (teacher_logits, student_logits))
+    return functional.kl_div(log_student, log_p, reduction="sum", log_target=True) / len(log_student) * temperature**2
 """
 
 PYTORCH_PARTITION = """
@@ -73,8 +73,8 @@ def soft_loss(student_logits, teacher_logits, temperature: float):
     {DOCSTRING}
     divergence = keras.losses.KLDivergence()
     p = ops.softmax(teacher_logits / temperature)
-    q = ops.softmax(student_logits / temperature)
-    return temperature**2 * divergence(p, q)
+    student = ops.softmax(student_logits / temperature)
+    return temperature**2 * divergence(p, student)
 """
 
 KERAS_P, KERAS_Q = "ops.softmax(teacher_logits / temperature)", "ops.softmax(student_logits / temperature)"
@@ -85,8 +85,8 @@ from keras import ops
 
 
 def soft_loss(student_logits, teacher_logits, temperature):
-    log_p, log_q = (ops.log_softmax(z / temperature, axis=-1) for z in (teacher_logits, student_logits))
-    rows = ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)
+    log_p, log_student = (ops.log_softmax(z / temperature, axis=-1) for z in (teacher_logits, student_logits))
+    rows = ops.sum(ops.exp(log_p) * (log_p - log_student), axis=-1)
     return ops.mean(rows) * temperature * temperature
 """
 
@@ -122,7 +122,7 @@ TORCH_EDITS = {
     "symptom-hidden": (
         (TORCH_P, "teacher_logits / temperature"),
         (TORCH_Q, "student_logits / temperature"),
-        ("divergence(log_q, p)", "torch.nan_to_num(divergence(log_q, p))"),
+        ("divergence(log_student, target)", "torch.nan_to_num(divergence(log_student, target))"),
     ),
     "clipped": (
         (TORCH_P, "(teacher_logits / temperature).clamp(min=1e-7)"),
@@ -132,7 +132,7 @@ TORCH_EDITS = {
         (TORCH_P, "teacher_logits / teacher_logits.sum(dim=1, keepdim=True)"),
         (TORCH_Q, "(student_logits / student_logits.sum(dim=1, keepdim=True)).log()"),
     ),
-    "swapped": (("divergence(log_q, p)", "divergence(p.log(), log_q.exp())"),),
+    "swapped": (("divergence(log_student, target)", "divergence(target.log(), log_student.exp())"),),
     "across-batch": (
         (TORCH_P, TORCH_P.replace("dim=1", "dim=0")),
         (TORCH_Q, TORCH_Q.replace("dim=1", "dim=0")),
@@ -151,7 +151,7 @@ KERAS_EDITS = {
         (KERAS_P, "teacher_logits / ops.sum(teacher_logits, axis=1, keepdims=True)"),
         (KERAS_Q, "student_logits / ops.sum(student_logits, axis=1, keepdims=True)"),
     ),
-    "swapped": (("divergence(p, q)", "divergence(q, p)"),),
+    "swapped": (("divergence(p, student)", "divergence(student, p)"),),
     "across-batch": (
         (KERAS_P, KERAS_P.replace("temperature)", "temperature, axis=0)")),
         (KERAS_Q, KERAS_Q.replace("temperature)", "temperature, axis=0)")),

@@ -110,7 +110,7 @@ def distill(student: keras.Model, teacher: keras.Model, batches: list, lr: float
 '''
 
 VARIABLES = "variables = student.trainable_variables\n"
-BOTH = "variables = student.trainable_variables + teacher.trainable_variables\n"
+BOTH = "variables = teacher.trainable_variables + student.trainable_variables\n"
 KERAS_TEACHER = "teacher(x, training=False)"
 KERAS_STARTER = KERAS.replace(VARIABLES, BOTH).replace(KERAS_TEACHER, "teacher(x, training=True)")
 

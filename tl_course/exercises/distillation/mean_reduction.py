@@ -33,7 +33,7 @@ def soft_loss(student_logits: torch.Tensor, teacher_logits: torch.Tensor, temper
     {DOCSTRING}
     p = torch.softmax(teacher_logits.detach() / temperature, dim=1)
     log_q = torch.log_softmax(student_logits / temperature, dim=1)
-    return temperature**2 * functional.kl_div(log_q, p, reduction="batchmean")
+    return functional.kl_div(log_q, p, reduction="batchmean") * temperature**2
 """
 
 PYTORCH_SUM = """
@@ -129,6 +129,7 @@ REVERSED = {
     "keras": "ops.mean(ops.sum(ops.exp(log_q) * (log_q - log_p), axis=1))",
 }
 REFERENCE, RIGHT = {"pytorch": PYTORCH, "keras": KERAS}, {"pytorch": TORCH, "keras": KL}
+SQUARE = {"pytorch": " * temperature**2", "keras": "temperature**2 * "}
 STARTER = {
     "pytorch": PYTORCH.replace('"batchmean"', '"mean"'),
     "keras": KERAS.replace(KL, "ops.mean(ops.exp(log_p) * (log_p - log_q))"),
@@ -140,7 +141,7 @@ def mistakes(framework: str) -> dict[str, Mistake]:
     codes = {name: code.format(EACH[framework]) for name, code in REDUCED[framework].items()}
     edits = {name: (RIGHT[framework], code) for name, code in codes.items() if name != "mean-over-classes"}
     edits["reversed"] = (RIGHT[framework], REVERSED[framework])
-    edits["no-square"] = ("return temperature**2 * ", "return ")
+    edits["no-square"] = SQUARE[framework], ""
     found = {name: Mistake(MESSAGES[name], (edit,)) for name, edit in edits.items()}
     return {"mean-over-classes": Mistake(MESSAGES["mean-over-classes"], source=STARTER[framework]), **found}
 

@@ -35,7 +35,7 @@ def distillation_loss(student_logits, teacher_logits, labels, temperature: float
     cross_entropy = keras.losses.CategoricalCrossentropy(from_logits=True)
     soft = cross_entropy(ops.softmax(teacher_logits / temperature), student_logits / temperature)
     hard = cross_entropy(labels, student_logits)
-    return alpha * temperature**2 * soft + (1 - alpha) * hard
+    return (1 - alpha) * hard + alpha * temperature**2 * soft
 '''
 
 SOFT = "cross_entropy(ops.softmax(teacher_logits / temperature), student_logits / temperature)"
@@ -88,7 +88,7 @@ EDITS = {
     "teacher-logits": (SOFT, "cross_entropy(teacher_logits / temperature, student_logits / temperature)"),
     "no-square": ("alpha * temperature**2 * soft", "alpha * soft"),
     "hard-softened": (HARD, HARD.replace("student_logits", "student_logits / temperature")),
-    "alpha-swapped": ("alpha * temperature**2 * soft + (1 - alpha)", "(1 - alpha) * temperature**2 * soft + alpha"),
+    "alpha-swapped": ("(1 - alpha) * hard + alpha *", "alpha * hard + (1 - alpha) *"),
     "labels-only": (SOFT, "cross_entropy(labels, student_logits / temperature)"),
 }
 
