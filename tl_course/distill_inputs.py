@@ -1,6 +1,7 @@
 """What a student is taught on: labelled and unlabelled inputs in one, checked; the same for both frameworks."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,6 +31,24 @@ def with_unlabelled(train: Split, unlabelled: np.ndarray | Sequence[str] | None)
             _("bring them to one size and type first"),
         )
     return Split(np.concatenate([train.x, more]), np.concatenate([train.y, np.full(len(more), UNLABELLED)]))
+
+
+def check_layers(layers: Sequence[int], count: int, num_own: int | None = None) -> None:
+    """Raise BadInput unless `layers` are some, not all, of a teacher's `count` layers, ascending from 0.
+
+    Args:
+        layers: numbers of layers.
+        count: layers that are run.
+        num_own: how many of them have weights of their own; None: all.
+    """
+    own = count if num_own is None else num_own
+    ascending = all(before < after for before, after in pairwise(layers))
+    if own != count or not 0 < len(layers) < count or not ascending or layers[0] < 0 or layers[-1] >= count:
+        raise BadInput(
+            _("layers: some of the teacher's {count} layers of weights, ascending from 0").format(count=own),
+            str(tuple(layers)),
+            _("range(0, num_layers, 2) takes every second one"),
+        )
 
 
 def check_views(num_views: int, augment: Augmentation, teacher: Teacher) -> None:

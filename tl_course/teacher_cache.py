@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -140,6 +141,22 @@ def answers_for_train(
     positions = replace(dataset, train=Split(np.arange(count), dataset.train.y))
     held_in = train_and_val(positions, val_fraction, seed)[0].x
     return np.concatenate([logits[held_in], logits[count:]])
+
+
+def asker(
+    teacher: Teacher, cache: TeacherCache | None, dataset: Dataset, num_more: int, val_fraction: float, seed: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The inputs a student is trained on -> the teacher's logits: by asking through the cache, or as they were given.
+
+    Args:
+        teacher: who is asked; an array answers for `dataset.train` and then for `num_more` inputs.
+        cache: None for one of its own.
+        dataset, num_more, val_fraction, seed: see `answers_for_train`.
+    """
+    if isinstance(teacher, np.ndarray):
+        given = answers_for_train(teacher, dataset, num_more, val_fraction, seed)
+        return lambda _inputs: given
+    return partial((cache or TeacherCache()).logits, teacher)
 
 
 def check_answers(logits: np.ndarray, student_logits: np.ndarray) -> None:

@@ -28,7 +28,7 @@ from tl_course.keras.distill_losses import kd_rows
 from tl_course.keras.fit import fit, train_loop
 from tl_course.keras.loop import Examples
 from tl_course.keras.text_classifier import TextClassifier
-from tl_course.teacher_cache import Teacher, TeacherCache, answers_for_train, check_answers, check_teacher
+from tl_course.teacher_cache import Teacher, TeacherCache, asker, check_answers, check_teacher
 
 Student = TypeVar("Student", Classifier, TextClassifier)
 
@@ -98,11 +98,7 @@ def distill(
     if isinstance(student, TextClassifier):
         check_text_options(student.class_names, train, augment, 0.0)
     lesson = with_unlabelled(train, unlabelled)
-    if isinstance(teacher, np.ndarray):
-        given = answers_for_train(teacher, dataset, len(lesson) - len(train), val_fraction, seed)
-        ask: Callable[[np.ndarray], np.ndarray] = lambda _inputs: given  # noqa: E731
-    else:
-        ask = partial((cache or TeacherCache()).logits, teacher)
+    ask = asker(teacher, cache, dataset, len(lesson) - len(train), val_fraction, seed)
 
     def prepare() -> tuple[Examples, Examples, Any]:
         known, targets = _lessons(student, lesson, ask, augment, num_views, seed, progress)

@@ -3,13 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
 from tl_course.classifier_file import ClassifierFile
-from tl_course.errors import BadInput
-from tl_course.i18n import _
+from tl_course.distill_inputs import check_layers
 from tl_course.keras import text_files
 from tl_course.keras.adapters import adapter_size, add_adapters
 from tl_course.keras.classifier import Classifier
@@ -39,16 +37,7 @@ def shallow_student(teacher: TextClassifier, layers: Sequence[int] = (0, 2, 4)) 
     """
     backbone, pooling, dropout = teacher.backbone, teacher.model.pooling, teacher.model.dropout.rate
     config = backbone.model.config
-    ascending = all(before < after for before, after in pairwise(layers))
-    in_range = 0 < len(layers) < config.num_layers and layers[0] >= 0 and layers[-1] < config.num_layers
-    if not (ascending and in_range):
-        raise BadInput(
-            _("layers: some of the teacher's {count} layers of weights, ascending from 0").format(
-                count=config.num_layers
-            ),
-            str(tuple(layers)),
-            _("range(0, num_layers, 2) takes every second one"),
-        )
+    check_layers(layers, config.num_layers)
     encoder = Encoder(replace(config, num_layers=len(layers)))
     weights = "pretrained" if backbone.weights else None
     fewer = KerasTextModel(backbone.name, weights, encoder, backbone.tokenizer, backbone.max_tokens)

@@ -2,12 +2,10 @@
 
 import copy
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import nn
 
-from tl_course.errors import BadInput
-from tl_course.i18n import _
+from tl_course.distill_inputs import check_layers
 from tl_course.pytorch.classifier import Classifier
 from tl_course.pytorch.freezing import blocks_of, unfreeze
 from tl_course.pytorch.lora import merge_lora
@@ -31,15 +29,7 @@ def shallow_student(teacher: TextClassifier, layers: Sequence[int] = (0, 2, 4)) 
         BadInput: numbers that the teacher has no layer for, that do not ascend, or all layers; or a teacher whose
             layers share one set of weights (ALBERT).
     """
-    blocks = blocks_of(teacher.model)
-    count = teacher.backbone.model.config.num_hidden_layers
-    ascending = all(before < after for before, after in pairwise(layers))
-    if len(blocks) != count or not 0 < len(layers) < count or not ascending or layers[0] < 0 or layers[-1] >= count:
-        raise BadInput(
-            _("layers: some of the teacher's {count} layers of weights, ascending from 0").format(count=len(blocks)),
-            str(tuple(layers)),
-            _("range(0, num_layers, 2) takes every second one"),
-        )
+    check_layers(layers, teacher.backbone.model.config.num_hidden_layers, len(blocks_of(teacher.model)))
     student = copy.deepcopy(teacher)
     merge_lora(student.model)
     path = next(
