@@ -374,7 +374,7 @@ selection_plots.score_against_result(
 # %% [markdown]
 # Read the *widths* of the intervals before the dots. Four scores are better than chance: that much eleven networks on three targets can show. Which of the four is best they cannot: papers that name a winner compare as few models, on targets of their choice (Agostinelli et al., 2022). Of those computed for every network LogME is in front, as its authors found, by less
 # than a third of an interval. The panels show why it is not higher: on the right, where no network's frozen features tell cluttered digits apart, the score hardly varies, and yet fine-tuning takes some networks to more than half.
-##
+#
 # LEEP is computed for fewer networks (those with a head), among which the untrained ones are easy to tell: its tau is not to be compared with the others' one to one. On the same networks:
 
 # %%
