@@ -530,8 +530,6 @@ claim(
 # **Predict before you run.** Which of the losses notice if the teacher's features are multiplied by 5? If its channels are shuffled?
 
 # %%
-
-
 generator = torch.Generator().manual_seed(0)
 maps = torch.randn(4, 8, 5, 5, generator=generator)  # (N, C, H, W)
 values = torch.randn(2, 6, 24, generator=generator)  # (N, L, D)

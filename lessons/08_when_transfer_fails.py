@@ -536,7 +536,7 @@ claim(
 #
 # Every list of remedies has the same six entries. Lists rarely say by how much each one helps. Fashion-ResNet is fine-tuned on handwritten digits with five labels a class; each remedy is added alone, at the strength that was best
 # on validation images; then all that helped there together. Mixup (混合增强) trains on $\lambda x_i + (1 - \lambda) x_j$ with the labels mixed alike (Zhang et al., 2018); L2-SP pulls towards the pretrained weights instead of 0
-# (Xuhong et al., 2018). Early stopping (早停) needs labels of its own to decide when: one of the five.
+# (Li, Grandvalet & Davoine, 2018). Early stopping (早停) needs labels of its own to decide when: one of the five.
 #
 # **Predict before you run**: put augmentation, dropout, weight decay, L2-SP, mixup and early stopping in order. Which two make it *worse*? (`python benchmarks/evidence/few_label_remedies.py`)
 
@@ -652,7 +652,7 @@ claim(
 # Note the second column: much of what FixMatch adds to plain labels is its augmentation. **A comparison that gives the augmentation to one side only credits the unlabelled data with it.** Check on labelled validation data whether
 # unlabelled data help, keep the pool to data that look like the task's, and look at a sample of the pseudo-labels.
 #
-# # A slice made again: labels alone, four a class, first draw.
+# A slice made again: labels alone, four a class, first draw.
 
 # %%
 import semi_supervised
@@ -987,7 +987,7 @@ claim(
 # - Lipton, Wang & Smola, *Detecting and correcting for label shift with black box predictors*, ICML 2018; Saerens et al., *Adjusting the outputs of a classifier to new a priori probabilities*, Neural Computation 2002.
 # - Kumar et al., *Fine-tuning can distort pretrained features and underperform out-of-distribution*, ICLR 2022.
 # - Sagawa et al., *Distributionally robust neural networks for group shifts*, ICLR 2020: Waterbirds, worst group. Kirichenko, Izmailov & Wilson, *Last layer re-training is sufficient for robustness to spurious correlations*, ICLR 2023.
-# - Xuhong, Grandvalet & Davoine, *Explicit inductive bias for transfer learning*, ICML 2018: L2-SP. Zhang et al., *mixup*, ICLR 2018. He, Girshick & Dollár, *Rethinking ImageNet pre-training*, ICCV 2019.
+# - Li, Grandvalet & Davoine, *Explicit inductive bias for transfer learning*, ICML 2018: L2-SP. Zhang et al., *mixup*, ICLR 2018. He, Girshick & Dollár, *Rethinking ImageNet pre-training*, ICCV 2019.
 # - Lee, *Pseudo-label*, ICML workshop 2013. Sohn et al., *FixMatch*, NeurIPS 2020. Oliver et al., *Realistic evaluation of deep semi-supervised learning algorithms*, NeurIPS 2018. DeVries & Taylor, *Cutout*, 2017.
 # - Guo et al., *On calibration of modern neural networks*, ICML 2017. Ovadia et al., *Can you trust your model's uncertainty?*, NeurIPS 2019: calibration under shift.
 # - Hendrycks & Gimpel, ICLR 2017; Lee et al., NeurIPS 2018; Liu et al., NeurIPS 2020; Sun et al., ICML 2022: the four scores. Rabanser et al., *Failing loudly*, NeurIPS 2019: detecting shift in windows.

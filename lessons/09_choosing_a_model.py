@@ -520,7 +520,7 @@ claim(
 # Most forms end within a few points of each other, about as far as draws of the labels differ: **a ranking cannot be right about differences that are not there**, and need not be. That is the common case at the end of a choice, when the unfit are gone: take the cheapest. Frozen, four layers look better than six on tweets; fine-tuned, six are level with them.
 # And look at *parameters*: useless on images, in front on these two domains. That is how a lucky tau looks; its interval says so.
 #
-# # ## 9. The ranking is a choice too: which data may it see? (数据泄漏)
+# ## 9. The ranking is a choice too: which data may it see? (数据泄漏)
 #
 # Whoever ranks candidates on the *test* split has trained on it, by choosing. Forty candidates that are all equally good, by construction: random halves of the same pixels.
 #
