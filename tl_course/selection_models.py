@@ -5,8 +5,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from tl_course.calibration import softmax
 from tl_course.data.dataset import Split
 from tl_course.errors import BadInput
+from tl_course.fit_options import are_probabilities
 from tl_course.i18n import _
 from tl_course.zoo.pretrained import Framework, Pretrained
 
@@ -113,7 +115,4 @@ def _in_batches(function: Extractor, inputs: Any, size: int = 64) -> np.ndarray:
 def _softmax(outputs: np.ndarray) -> np.ndarray:
     """Logits (N, Z) to probabilities; rows that are probabilities already stay."""
     outputs = np.asarray(outputs, dtype=np.float64)
-    if outputs.min() >= 0 and np.abs(outputs.sum(axis=1) - 1).max() < 1e-3:
-        return outputs
-    powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return outputs if are_probabilities(outputs) else softmax(outputs)

@@ -12,11 +12,11 @@ Hinton, Vinyals & Dean, Distilling the Knowledge in a Neural Network, 2015.
 
 from pathlib import Path
 
+from tl_course.systems import small_student
 from tl_course.systems.demonstration import photos, write_image_folder, write_images
 from tl_course.systems.keras_vgg16_classifier import train
-from tl_course.systems.small_student import small_student
 from tl_course.systems.source import read_folder
-from tl_course.systems.system import Demonstration, Distillation, ImageSystem
+from tl_course.systems.system import Demonstration, ImageSystem
 
 CLASSES = ("astronaut", "brick", "grass", "retina")
 
@@ -42,13 +42,5 @@ SYSTEM = ImageSystem(
     train=train,
     read=read_folder,
     demonstration=Demonstration(write, image_size=32, num_epochs=4, note="crops of four photographs"),
-    distillation=Distillation(
-        small_student,
-        num_epochs=60,
-        demonstration_epochs=12,
-        write_unlabelled=write_unlabelled,
-        recipe={"lr": 3e-3, "batch_size": 32, "patience": 15},
-        temperature=4.0,
-        alpha=0.9,
-    ),
+    distillation=small_student.plan(write_unlabelled),
 )

@@ -1,11 +1,14 @@
 """The student of a system for images: a small convolutional network, at most a tenth of its teacher."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.systems.building import library
 from tl_course.systems.comparison import framework_of, num_parameters
+from tl_course.systems.system import Distillation
 
 SHARE = 10
 """How many times more parameters the teacher has to have."""
@@ -15,6 +18,23 @@ LARGEST_SIDE = 64
 
 WIDTHS = (16, 8, 4)
 """Widths of its first layer, the widest that is small enough being taken."""
+
+
+def plan(write_unlabelled: Callable[[Path], None]) -> Distillation:
+    """How it learns, from any teacher.
+
+    Args:
+        write_unlabelled: writes the demonstration's images without classes to a folder.
+    """
+    return Distillation(
+        small_student,
+        num_epochs=60,
+        demonstration_epochs=12,
+        write_unlabelled=write_unlabelled,
+        recipe={"lr": 3e-3, "batch_size": 32, "patience": 15},
+        temperature=4.0,
+        alpha=0.9,
+    )
 
 
 def small_student(teacher: Any, seed: int) -> Any:
