@@ -20,7 +20,7 @@ class Run:
     Attributes:
         num_steps, lr, batch_size: AdamW with warm-up and cosine decay.
         weight_decay: decoupled decay towards 0, on weights only.
-        l2_sp: alpha of alpha / 2 ||w - w0||^2 over the backbone (Xuhong et al., 2018).
+        l2_sp: alpha of alpha / 2 ||w - w0||^2 over the backbone (Li et al., 2018).
         mixup: alpha of the Beta distribution the mixing weight is drawn from (Zhang et al., 2018); 0 mixes nothing.
         batchnorm: "frozen" keeps the statistics of the pretraining, "free" lets them move.
     """

@@ -16,7 +16,7 @@ from torch import nn
 def l2_sp(
     backbone: nn.Module, head: nn.Module, start: list[torch.Tensor], alpha: float, beta: float
 ) -> torch.Tensor:
-    """L2-SP (Xuhong et al. 2018): alpha/2 times how far the backbone is from its start, beta/2 times the head's size.
+    """L2-SP (Li et al. 2018): alpha/2 times how far the backbone is from its start, beta/2 times the head's size.
 
     Args:
         backbone: pretrained part; all its parameters count, biases too.
@@ -64,7 +64,7 @@ from keras import ops
 
 
 def l2_sp(backbone: keras.Model, head: keras.Model, start: list, alpha: float, beta: float):
-    """L2-SP (Xuhong et al. 2018): alpha/2 times how far the backbone is from its start, beta/2 times the head's size.
+    """L2-SP (Li et al. 2018): alpha/2 times how far the backbone is from its start, beta/2 times the head's size.
 
     Args:
         backbone: pretrained part; all its trainable weights count, biases too.

@@ -150,6 +150,7 @@ class Exercise:
         variants: framework name to Variant.
         kind: "build" or "find-the-fault".
         time_limit: seconds a candidate may take for all cases together.
+        complexity: time and memory of the reference, in the statement's symbols: what an interviewer asks for afterwards.
     """
 
     id: str
@@ -167,6 +168,7 @@ class Exercise:
     variants: Mapping[str, Variant]
     kind: str = "build"
     time_limit: float = 10.0
+    complexity: str = ""
 
     def variant(self, framework: str) -> Variant:
         """The variant for a framework.
