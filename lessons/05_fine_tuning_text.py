@@ -811,6 +811,16 @@ claim(
 # What the pretraining prepared. Untuned BERT's [CLS] is a poor sentence vector; the masked mean is the safer default. After full fine-tuning the two differ little.
 # </details>
 #
+# <details><summary>You have labels in one domain and must serve another. Fine-tune or probe?</summary>
+#
+# No rule holds: out of its domain full fine-tuning can lose to the probe (Kumar et al., 2022, on images), and in section 7 it travelled a little better. Label a few dozen target texts, keep them for testing only, and compare both there.
+# </details>
+#
+# <details><summary>When does further pretraining on the target's unlabelled texts pay?</summary>
+#
+# With a model that still has its own language-model head, many texts and many steps (Gururangan et al., 2020). Section 8 shows the cheap version doing harm: a new head, 1,200 snippets, a sentence encoder pulled away from what it was good at. Measure with and without.
+# </details>
+#
 # <details><summary>How is LoRA initialised, and why?</summary>
 #
 # A random, B zero: the start is the pretrained model exactly, and B gets a gradient through A at once. Both zero: no gradient anywhere, ever. Both random: the start is damaged.
