@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tl_course import exercises, notebook, records
+from tl_course import exercises, notebook, progress_file, records
 from tl_course.errors import BadInput, CourseError
 from tl_course.exercises.engine.stub import marker, stub
 
@@ -45,7 +45,7 @@ def shell(tmp_path, monkeypatch):
             return result.result
 
     yield Shell
-    records._engine.cache_clear()
+    progress_file._engine.cache_clear()
 
 
 def test_before_the_cell_is_run(shell):

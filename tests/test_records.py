@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tl_course import records
+from tl_course import progress_file, records
 from tl_course.exercises.engine.verdict import Verdict
 
 VERDICT = Verdict("masked-mean", "pytorch", 0.75, diagnosis="why", points=3, seconds=0.5)
@@ -43,11 +43,11 @@ def close_engines(monkeypatch):
 
 
 def test_home_is_where_the_variable_says(home, monkeypatch):
-    assert records.home() == home
+    assert progress_file.home() == home
     monkeypatch.setenv("TL_COURSE_HOME", "~/course")
-    assert "~" not in str(records.home())
+    assert "~" not in str(progress_file.home())
     monkeypatch.delenv("TL_COURSE_HOME")
-    assert "tl_course" in str(records.home())
+    assert "tl_course" in str(progress_file.home())
 
 
 def test_what_is_written_is_read_back(home):
@@ -83,7 +83,7 @@ def test_any_text_can_be_an_answer(source):
 
 WRITER = """
 import sys
-from tl_course import records
+from tl_course import progress_file, records
 from tl_course.exercises.engine.verdict import Verdict
 for number in range(int(sys.argv[2])):
     records.record_attempt(Verdict("masked-mean", "pytorch", number / 1000), sys.argv[1] + str(number))
@@ -143,10 +143,10 @@ def unusable(kind: str, home, monkeypatch) -> None:
         connection.close()
     elif kind == "locked":
         records.record_attempt(VERDICT, "x")
-        monkeypatch.setattr(records, "LOCK_WAIT", 0.2)
+        monkeypatch.setattr(progress_file, "LOCK_WAIT", 0.2)
         for engine in list(_engines):
             engine.dispose()
-        records._engine.cache_clear()
+        progress_file._engine.cache_clear()
     elif kind == "read-only":
         home.mkdir()
         home.chmod(0o500)
@@ -169,14 +169,14 @@ def test_a_file_that_cannot_be_used_is_named_and_left_alone(kind, home, monkeypa
     ):
         try:
             call()
-        except records.ProgressError as error:
+        except progress_file.ProgressError as error:
             text = str(error)
-            assert str(records.home()) in text and "TL_COURSE_HOME" in text and "\n" not in text
+            assert str(progress_file.home()) in text and "TL_COURSE_HOME" in text and "\n" not in text
         else:
             assert kind in ("another program's", "damaged inside")
     if kind == "corrupt":
         assert path.read_bytes() == before
-    with pytest.raises(records.ProgressError):
+    with pytest.raises(progress_file.ProgressError):
         records.record_attempt(VERDICT, "y")
         records.attempts("masked-mean")
 
@@ -186,7 +186,7 @@ def test_a_writer_that_waits_too_long_says_so(home, monkeypatch):
     other = sqlite3.connect(home / "progress.db")
     other.execute("BEGIN EXCLUSIVE")
     begin = time.monotonic()
-    with pytest.raises(records.ProgressError, match="locked"):
+    with pytest.raises(progress_file.ProgressError, match="locked"):
         records.record_attempt(VERDICT, "y")
     assert time.monotonic() - begin < 5
     other.rollback()

@@ -193,9 +193,9 @@ def check_disk() -> list[Check]:
 
 def check_progress() -> list[Check]:
     """Where attempts are kept, and whether that file can be read and written."""
-    from tl_course import records
+    from tl_course import progress_file, records
 
-    path = records.home() / "progress.db"
+    path = progress_file.home() / "progress.db"
     try:
         done = sum(row["attempts"] for row in records.summary())
     except CourseError as error:

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from tl_course import exercises, records
+from tl_course import exercises, progress_file, records
 from tl_course.errors import BadInput, CourseError
 from tl_course.exercises.engine.checking import check_source
 from tl_course.exercises.engine.dependencies import find_answer
@@ -206,7 +206,7 @@ def _quietly(call: Any, *arguments: Any, default: Any = None) -> Any:
     """Call what keeps the progress; where it cannot be kept, say so and go on."""
     try:
         return call(*arguments)
-    except records.ProgressError as error:
+    except progress_file.ProgressError as error:
         _display(Shown(str(error), box(html.escape(str(error)))))
         return default
 
