@@ -174,7 +174,7 @@ def _metadata() -> "sqlalchemy.MetaData":
         return Column(name, kind, nullable=False)
 
     tables = sa.MetaData()
-    at, seconds = partial(needed, "at", Float), partial(needed, "seconds", Float)
+    at, seconds, place = (partial(needed, *a) for a in (("at", Float), ("seconds", Float), ("place", Integer)))
     diagnosis = Column("diagnosis", String)
     share = needed("score", Float)
     table(
@@ -191,8 +191,8 @@ def _metadata() -> "sqlalchemy.MetaData":
     answered = (needed("rating", Integer), seconds(), needed("answer", String), needed("language", String))
     table("reviews", key("card"), at(), *answered)
     table("mocks", key("mock"), at(), needed("level", String), needed("seed", Integer), needed("plan", String))
-    given = (needed("score", Float), seconds(), needed("answer", String), needed("missed", String))
-    table("mock_answers", key("mock"), needed("place", Integer), at(), *given)
+    table("mock_answers", key("mock"), place(), at(), seconds(), needed("answer", String))
+    table("mock_scores", key("mock"), place(), at(), Column("score", Float), needed("missed", String))
     counts = (needed(name, Integer) for name in ("prediction", "found", "false_alarms", "faults"))
     table("clinic", key("listing"), at(), needed("named", String), *counts)
     return tables

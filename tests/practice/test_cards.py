@@ -90,7 +90,7 @@ def test_a_good_file_is_read(tmp_path):
         ('zh = "什么?"', 'zh = " "', "words in both languages"),
         ('{ en = "What?", zh = "什么?" }', '{ en = "What?" }', "missing or unknown: zh"),
         ('{ en = "What?", zh = "什么?" }', '"What?"', "the fields en, zh"),
-        ("[[card]]", "[[card", "cards in TOML"),
+        ("[[card]]", "[[card", "data in TOML"),
     ],
 )
 def test_a_bad_file_is_refused(tmp_path, old, new, message):

@@ -1,6 +1,5 @@
 """Question cards of the interview bank: data files with a checked schema, one file a topic."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -9,24 +8,12 @@ from typing import Any, Literal, get_args
 
 from tl_course.errors import BadInput
 from tl_course.i18n import _
+from tl_course.practice.schema import Text, check_count, check_fields, read_text, read_texts, read_toml
 
 FOLDER = Path(__file__).parent / "cards"
 
 Kind = Literal["concept", "debugging", "design"]
 Level = Literal["junior", "mid", "senior"]
-
-
-@dataclass(frozen=True)
-class Text:
-    """The same content in both languages of the course.
-
-    Attributes:
-        en: English.
-        zh: Chinese.
-    """
-
-    en: str
-    zh: str
 
 
 @dataclass(frozen=True)
@@ -108,16 +95,13 @@ def read(file: Path) -> list[Card]:
     Raises:
         BadInput: not TOML, or a card that does not keep to the schema.
     """
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(_("cards in TOML, in UTF-8"), f"{file.name}: {error}", _("mend the file")) from error
-    return [_card(row, file.stem, f"{file.name}, card {place}") for place, row in enumerate(content.get("card", []), 1)]
+    rows = read_toml(file).get("card", [])
+    return [_card(row, file.stem, f"{file.name}, card {place}") for place, row in enumerate(rows, 1)]
 
 
 def _card(row: Mapping[str, Any], topic: str, place: str) -> Card:
     where = f"{place} ({row.get('id', '?')})"
-    _check_fields(row, set(Card.__dataclass_fields__), {"measured"}, where)
+    check_fields(row, set(Card.__dataclass_fields__), {"measured"}, where)
     for name, allowed in (("kind", get_args(Kind)), ("level", get_args(Level)), ("topic", (topic,))):
         if row[name] not in allowed:
             raise BadInput(
@@ -126,12 +110,7 @@ def _card(row: Mapping[str, Any], topic: str, place: str) -> Card:
                 _("see {where}").format(where=where),
             )
     for name, least, most in (("key_points", 3, 6), ("wrong", 1, 3), ("sources", 1, 6)):
-        if not least <= len(row[name]) <= most:
-            raise BadInput(
-                _("{least} to {most} {name}").format(least=least, most=most, name=name),
-                str(len(row[name])),
-                _("see {where}").format(where=where),
-            )
+        check_count(row, name, least, most, where)
     return Card(
         id=row["id"],
         topic=row["topic"],
@@ -139,33 +118,10 @@ def _card(row: Mapping[str, Any], topic: str, place: str) -> Card:
         level=row["level"],
         lesson=row["lesson"],
         sources=tuple(row["sources"]),
-        question=_text(row["question"], where),
-        answer=_text(row["answer"], where),
-        key_points=tuple(_text(point, where) for point in row["key_points"]),
-        wrong=tuple(WrongAnswer(*_texts(answer, ("claim", "why"), where)) for answer in row["wrong"]),
-        follow_up=FollowUp(*_texts(row["follow_up"], ("question", "answer"), where)),
+        question=read_text(row["question"], where),
+        answer=read_text(row["answer"], where),
+        key_points=tuple(read_text(point, where) for point in row["key_points"]),
+        wrong=tuple(WrongAnswer(*read_texts(answer, ("claim", "why"), where)) for answer in row["wrong"]),
+        follow_up=FollowUp(*read_texts(row["follow_up"], ("question", "answer"), where)),
         measured=tuple(row.get("measured", ())),
     )
-
-
-def _texts(row: Mapping[str, Any], names: tuple[str, str], where: str) -> tuple[Text, Text]:
-    _check_fields(row, set(names), set(), where)
-    return _text(row[names[0]], where), _text(row[names[1]], where)
-
-
-def _text(row: Mapping[str, Any], where: str) -> Text:
-    _check_fields(row, {"en", "zh"}, set(), where)
-    if not all(isinstance(words, str) and words.strip() for words in row.values()):
-        raise BadInput(_("words in both languages"), repr(dict(row)), _("see {where}").format(where=where))
-    return Text(row["en"], row["zh"])
-
-
-def _check_fields(row: Any, fields: set[str], optional: set[str], where: str) -> None:
-    given = set(row) if isinstance(row, Mapping) else {repr(row)}
-    if not fields - optional <= given <= fields:
-        wrong = (fields - optional - given) | (given - fields)
-        raise BadInput(
-            _("the fields {fields}").format(fields=", ".join(sorted(fields))),
-            _("missing or unknown: {wrong}").format(wrong=", ".join(sorted(wrong))),
-            _("see {where}").format(where=where),
-        )
