@@ -1,0 +1,253 @@
+"""Top-k accuracy that ties cannot flatter."""
+
+import numpy as np
+
+from tl_course.exercises.engine.compare import close, holds
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
+from tl_course.exercises.engine.plain import as_array
+from tl_course.exercises.interview import _watch
+from tl_course.i18n import _
+
+NUMPY = '''
+import numpy as np
+
+
+def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """The share of examples whose right class is among the k highest scores.
+
+    Args:
+        scores: finite numbers, higher is better, shape (N, K); not modified.
+        labels: the right classes, integers 0..K-1, shape (N,).
+        k: at least 1; where it is K or more, every example counts.
+
+    Returns:
+        A number from 0 to 1. Ties count against the model: an example counts only if fewer than k other classes score
+        at least as high as the right one.
+
+    Raises:
+        ValueError: there is no example, or k is less than 1.
+    """
+    if len(labels) == 0 or k < 1:
+        raise ValueError("an example and k of at least 1 are needed")
+    right = scores[np.arange(len(labels)), labels][:, None]
+    rivals = np.sum(scores >= right, axis=1) - 1
+    return np.mean(rivals < k)
+'''
+
+SORTED = """
+import numpy as np
+
+
+def top_k_accuracy(scores, labels, k):
+    if k < 1 or not labels.size:
+        raise ValueError("nothing to count")
+    n, classes = scores.shape
+    if k >= classes:
+        return 1.0
+    own = scores[np.arange(n), labels]
+    others = np.sort(scores, axis=1)[:, ::-1]
+    return float(np.mean(others[:, k] < own))
+"""
+
+LOOP = """
+def top_k_accuracy(scores, labels, k):
+    if k <= 0:
+        raise ValueError(f"k is {k}")
+    hits = []
+    for row, label in zip(scores.tolist(), labels.tolist()):
+        own = row.pop(label)
+        hits.append(sum(value >= own for value in row) < k)
+    if not hits:
+        raise ValueError("no examples")
+    return sum(hits) / len(hits)
+"""
+
+LAST = """
+import numpy as np
+
+
+def top_k_accuracy(scores, labels, k):
+    if k < 1 or len(labels) < 1:
+        raise ValueError("no examples, or k too small")
+    hits = 0
+    for row, label in zip(scores, labels):
+        order = np.lexsort((np.arange(len(row)) == label, -row))  # of equal scores, the right class comes last
+        hits += label in order[:k]
+    return hits / len(labels)
+"""
+
+CHECK = '    if len(labels) == 0 or k < 1:\n        raise ValueError("an example and k of at least 1 are needed")\n'
+RIGHT, RIVALS = (
+    "right = scores[np.arange(len(labels)), labels][:, None]",
+    "rivals = np.sum(scores >= right, axis=1) - 1",
+)
+COUNTED = f"    {RIGHT}\n    {RIVALS}\n    return np.mean(rivals < k)\n"
+MISTAKES = {
+    "ties-in-favour": Mistake(
+        _("ties count for the model: one that gives every class the same score would be right every time"),
+        ((RIVALS, "rivals = np.sum(scores > right, axis=1)"),),
+    ),
+    "argsort": Mistake(
+        _("which of several equal scores comes first is left to the sort, and so to the classes' numbers"),
+        (
+            (
+                COUNTED,
+                "    top = np.argsort(-scores, axis=1, kind='stable')[:, :k]\n"
+                "    return np.mean((top == labels[:, None]).any(axis=1))\n",
+            ),
+        ),
+    ),
+    "argpartition": Mistake(
+        _("the k highest are picked with a function that fails when there are no more than k classes"),
+        (
+            (
+                COUNTED,
+                "    best = np.take_along_axis(scores, np.argpartition(-scores, k, axis=1)[:, : k + 1], axis=1)\n"
+                "    own = scores[np.arange(len(labels)), labels]\n"
+                "    return np.mean(np.sum(best >= own[:, None], axis=1) <= k)\n",
+            ),
+        ),
+    ),
+    "lowest": Mistake(_("the k lowest scores are taken for the highest"), (("scores >= right", "scores <= right"),)),
+    "top-one": Mistake(_("k is ignored: only the highest score counts"), (("rivals < k", "rivals < 1"),)),
+    "one-too-many": Mistake(
+        _("one class too many is let in: count how many others may stand before the right class"),
+        (("rivals < k", "rivals <= k"),),
+    ),
+    "counts-itself": Mistake(
+        _("the right class is counted among its own rivals: one class too few is let in"), ((" - 1\n", "\n"),)
+    ),
+    "kth-only": Mistake(
+        _("an example counts only where the right class stands exactly at place k"),
+        (("rivals < k", "rivals == k - 1"),),
+    ),
+    "divided-by-k": Mistake(
+        _("hits are divided by the k predictions of each example, as for a precision; here each example counts once"),
+        (("np.mean(rivals < k)", "np.mean(rivals < k) / min(k, scores.shape[1])"),),
+    ),
+    "unchecked": Mistake(
+        _("no examples give NaN, and k of 0 an accuracy, where an error was asked for"), ((CHECK, ""),)
+    ),
+}
+
+
+def cases(rng: np.random.Generator) -> list[Case]:
+    """Uneven ranks, several k; ties of all sorts; k from the number of classes on; what must be refused."""
+    scores = np.array([rng.permutation(5) for _row in range(12)]) + rng.uniform(0, 0.5, size=(12, 5))
+    ranks = rng.permutation([0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 4])
+    labels = np.argsort(-scores, axis=1)[np.arange(12), ranks]
+    few = rng.integers(2, size=(10, 4)).astype(np.float64)
+    tied = np.concatenate([few, np.full((4, 4), rng.normal())])
+    tied_labels = np.concatenate([rng.integers(4, size=10), np.arange(4)])
+    plain = {"scores": scores - 10, "labels": labels}
+    refused = {"scores": scores[:0], "labels": labels[:0]}
+    return [
+        Case("usual", {**plain, "ks": [1, 2, 3, 4]}, ("value", "untouched")),
+        Case("ties", {"scores": tied, "labels": tied_labels, "ks": [1, 2, 3]}, ("ties",)),
+        Case("many", {**plain, "ks": [5, 6, 50]}, ("large",)),
+        Case("one class", {"scores": scores[:3, :1], "labels": np.zeros(3, dtype=np.int64), "ks": [1, 2]}, ("large",)),
+        Case("no examples", {**refused, "ks": [1]}, ("refuses",)),
+        Case("k below 1", {**plain, "ks": [0, -1]}, ("refuses",)),
+    ]
+
+
+def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
+    """Compare with a count of rivals, example by example."""
+    scores, labels = case.inputs["scores"], case.inputs["labels"]
+    found = []
+    for k, value in zip(case.inputs["ks"], observed["values"], strict=True):
+        what = _("{name}, k = {k}: the accuracy").format(name=case.name, k=k)
+        if case.criteria == ("refuses",):
+            text = _("{what}: ValueError was expected, yours gave {value}").format(what=what, value=value)
+            found.append(holds("refuses", value == "ValueError", text))
+        else:
+            others = [np.delete(row, label) >= row[label] for row, label in zip(scores, labels, strict=True)]
+            right = sum(rivals.sum() < k for rivals in others) / len(labels)
+            found.append(close(case.criteria[0], value, right, what))
+    if "untouched" in case.criteria:
+        text = _("the arrays you were given had other values afterwards")
+        found.append(holds("untouched", observed["kept"], text))
+    return found
+
+
+def probe(candidate, inputs):
+    """The accuracy for each k, or the name of the error that was raised."""
+    values, untouched = [], True
+    for k in inputs["ks"]:
+        try:
+            value, kept = _watch.call(candidate, inputs["scores"], inputs["labels"], k)
+            values.append(as_array(value))
+            untouched = untouched and kept
+        except ValueError as error:
+            if len(inputs["labels"]) and k >= 1:
+                raise
+            values.append(type(error).__name__)
+    return {"values": [value if isinstance(value, str) else value.tolist() for value in values], "kept": untouched}
+
+
+EXERCISE = Exercise(
+    id="top-k-accuracy",
+    title=_("Among the k best"),
+    lesson="11_interview_clinic",
+    minutes=10,
+    difficulty=2,
+    points=4,
+    statement=_(
+        "Write `top_k_accuracy(scores, labels, k)` for scores (N, K) and integer labels (N,): the share of examples "
+        "whose right class is among the k highest scores. Ties count against the model: an example counts only if "
+        "fewer than k *other* classes score at least as high as the right one. With k of K or more, every example "
+        "counts. Raise `ValueError` for no examples or k below 1. Leave the inputs unchanged."
+    ),
+    hints=(
+        _("You need not know which classes are the k best, only how many stand before the right one."),
+        _("Compare each row with the score of its right class, kept as a column so that it broadcasts."),
+        _("The comparison finds the right class too: take it off the count before you compare with k."),
+    ),
+    follow_ups=(
+        FollowUp(
+            _("A model outputs the same score for every class. What do common implementations report for it?"),
+            _(
+                "It depends on how they break ties: counting only strictly better classes gives 100 %, a sort gives "
+                "whatever share of labels stands first in its order. Collapsed models and quantised or saturated "
+                "scores do produce ties, so the rule belongs in the definition."
+            ),
+        ),
+        FollowUp(
+            _("When is top-5 accuracy a poor measure after transfer?"),
+            _(
+                "With few classes: for ten classes, chance is already 50 %. It also says nothing when only one "
+                "decision is acted upon. It suits many similar classes, ambiguous labels, or a shortlist shown to a "
+                "person."
+            ),
+        ),
+        FollowUp(
+            _("K is a million (retrieval). What does your solution cost, and what does a sort cost?"),
+            _(
+                "Counting rivals is one pass, O(K) per example, without indices. A full sort is O(K log K), a partial "
+                "selection O(K) but with a copy. At that size the scores themselves are the problem: compute them in "
+                "blocks and add up the counts, or use an approximate index."
+            ),
+        ),
+    ),
+    complexity=_("O(N·K) time, no sort. O(N·K) extra memory for the comparison, one byte an entry."),
+    criteria={
+        "value": Criterion(_("gives the share for several k"), weight=2),
+        "ties": Criterion(_("counts ties against the model"), weight=1.5),
+        "large": Criterion(_("counts every example when k is the number of classes or more"), needs=("value",)),
+        "refuses": Criterion(_("raises ValueError for no examples and for k below 1"), weight=0.5),
+        "untouched": Criterion(_("leaves its inputs as they were"), weight=0.5, needs=("value",)),
+    },
+    cases=cases,
+    judge=judge,
+    variants={
+        "numpy": Variant(
+            reference=NUMPY,
+            probe=probe,
+            alternatives={"sorted": SORTED, "loop": LOOP, "right class last": LAST},
+            mistakes=MISTAKES,
+            equivalent={
+                "raise ValueError('an example and k of at least 1 are needed_')": "the text of the error is free"
+            },
+        ),
+    },
+)
