@@ -173,4 +173,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·K) time, as every logit is looked at once; O(N) extra memory for the predicted classes. Beside the "
+        "forward pass that made the logits it does not count."
+    ),
 )

@@ -162,4 +162,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·H·W·C) time, bound by memory traffic and not by arithmetic. The result takes four times the memory of the "
+        "bytes; for a moment twice that, as cast and quotient are two arrays."
+    ),
 )
