@@ -254,4 +254,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(X·Y) time: each table is gone through at most three times, as a whole, by rows and by columns. O(X·Y) extra "
+        "memory at most; the number of samples behind the counts plays no part."
+    ),
 )

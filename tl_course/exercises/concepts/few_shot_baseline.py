@@ -257,4 +257,9 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "With R rates and S seeds, 2·R·S trainings of `num_steps` steps, which dwarf all else; memory for the R "
+        "results of one method and seed. For many rates the fair comparison costs nearly twice what the flattering one "
+        "did."
+    ),
 )

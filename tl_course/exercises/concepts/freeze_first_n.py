@@ -289,4 +289,9 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in KERAS_EDITS.items()},
         ),
     },
+    complexity=_(
+        "Freezing sets a flag for each array of weights, and costs nothing more. Each training step then pays for the "
+        "forward pass of all layers, but for a backward pass, gradients and optimiser state of the layers after the "
+        "first n only."
+    ),
 )

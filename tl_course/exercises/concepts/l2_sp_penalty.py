@@ -287,4 +287,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(P) time and memory for P weights in all, little beside the forward and backward pass of a batch. What one "
+        "notices is `start`: a second copy of the backbone, kept throughout training."
+    ),
 )

@@ -226,4 +226,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(S·2^S) time and memory, as all choices of signs are written down: fine for ten seeds, while twenty give a "
+        "million choices. Beyond that one draws signs at random and estimates p."
+    ),
 )

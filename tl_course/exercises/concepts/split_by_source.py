@@ -257,4 +257,8 @@ def split_by_source(sources, share, seed):
             equivalent={"count = max(round(share * len(names)), 1)": "the maximum of two numbers is symmetric"},
         ),
     },
+    complexity=_(
+        "O(N log N) time for N examples, to sort the names and find the distinct ones; O(N) memory for names, mask and "
+        "indices. A hash table would find them in O(N)."
+    ),
 )

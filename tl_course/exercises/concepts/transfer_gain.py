@@ -215,4 +215,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(S·C) time and memory for S seeds and C label counts. Nothing beside the 2·S·C trainings that filled the "
+        "tables: more seeds make the standard error smaller only with the root of S."
+    ),
 )

@@ -287,4 +287,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in KERAS_EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(P) time for the P numbers that are copied; matching the names takes a look-up for each. The values are "
+        "written in place, so that source and target are the only two copies in memory."
+    ),
 )
