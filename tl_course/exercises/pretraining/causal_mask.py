@@ -251,4 +251,8 @@ EXERCISE = Exercise(
             mistakes=mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(N·L²) time and memory, a byte an entry, for all heads together. Without padding the batch could share one "
+        "(L, L) mask."
+    ),
 )

@@ -147,4 +147,9 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "`attend` takes O(N·L²·D + N·L·D²) time, `feed_forward` O(N·L·D²), and all else O(N·L·D). With the usual inner "
+        "width of 4·D the part that grows with L² leads beyond about L = 6·D. Memory: O(N·L·D), and in `attend` L² "
+        "weights a head."
+    ),
 )

@@ -264,4 +264,8 @@ EXERCISE = Exercise(
             ),
         ),
     },
+    complexity=_(
+        "O(N·L) time and memory for a few special ids. Chance is drawn three times for every token, chosen or not: "
+        "more draws than needed, but no loop over tokens."
+    ),
 )

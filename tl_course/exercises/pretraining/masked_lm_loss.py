@@ -157,4 +157,8 @@ EXERCISE = Exercise(
     cases=cases,
     judge=judge,
     variants={"pytorch": variant("pytorch", probe_pytorch), "keras": variant("keras", probe_keras)},
+    complexity=_(
+        "O(N·L·V) time and memory for the cross-entropy, beside the model's own work. Only the hidden tokens count, so "
+        "gathering them first (about one in seven in BERT) would save most of it."
+    ),
 )

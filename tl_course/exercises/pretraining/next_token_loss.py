@@ -128,4 +128,8 @@ EXERCISE = Exercise(
     cases=cases,
     judge=judge,
     variants={"pytorch": variant("pytorch", probe_pytorch), "keras": variant("keras", probe_keras)},
+    complexity=_(
+        "O(N·L·V) time and memory, with the fault and without. For a vocabulary of tens of thousands the logits and "
+        "copies of them are often the largest arrays of the step."
+    ),
 )

@@ -163,4 +163,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N²·D) time and O(N·D + N²) memory: 4·N² similarities of 2N views. So it grows with the square of the batch, "
+        "yet the encoder's work for 2N views dominates until N is very large."
+    ),
 )

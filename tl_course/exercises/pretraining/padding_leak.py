@@ -132,4 +132,8 @@ EXERCISE = Exercise(
     cases=cases,
     judge=judge,
     variants={"pytorch": variant("pytorch", probe_pytorch), "keras": variant("keras", probe_keras)},
+    complexity=_(
+        "O(N·L·D·(E + F)) time for the projections and O(N·L²·(E + F)) for attention; O(N·L²) memory for the weights. "
+        "The repair makes padding harmless, not free: L is the longest text's length."
+    ),
 )

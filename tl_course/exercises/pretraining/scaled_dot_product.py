@@ -166,4 +166,8 @@ EXERCISE = Exercise(
             equivalent={"scores = ops.where(allowed, scores, -2000000000.0)": "as low as makes no difference"},
         ),
     },
+    complexity=_(
+        "For each text and head O(Lq·Lk·(D + Dv)) time and O(Lq·Lk) memory for scores and weights. Fused kernels get "
+        "by without storing these, by going through the keys in blocks, but then have no weights to return."
+    ),
 )

@@ -195,4 +195,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edit) for name, edit in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(length·dim) time and memory, once: nothing is learned, and a table for the longest text serves all shorter "
+        "ones."
+    ),
 )

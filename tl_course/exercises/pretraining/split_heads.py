@@ -281,4 +281,9 @@ EXERCISE = Exercise(
             mistakes=mistakes("keras"),
         ),
     },
+    complexity=_(
+        "Heads do not change the products: O(N·Lq·Lk·(D + Dv)) time in all, whatever `num_heads` is. The attention "
+        "weights do grow with it, to N·`num_heads`·Lq·Lk numbers. Cutting makes views in PyTorch and copies of the "
+        "inputs in Keras; joining copies the output."
+    ),
 )
