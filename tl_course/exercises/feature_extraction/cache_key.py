@@ -274,4 +274,8 @@ def cache_key(images, model, settings):
             },
         ),
     },
+    complexity=_(
+        "O(B) time for B bytes of images, each hashed once: little beside the forward passes that a hit saves. "
+        "`tobytes` makes a copy, O(B) memory; hashing slices one by one would avoid it."
+    ),
 )

@@ -292,4 +292,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "One forward pass over N images in ceil(N / `batch_size`) calls dominates. Memory: the activations of one "
+        "batch, as nothing is kept for gradients, and O(N·D) for the features, twice that while they are joined."
+    ),
 )

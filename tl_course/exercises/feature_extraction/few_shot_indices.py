@@ -292,4 +292,8 @@ def few_shot_indices(y, per_class, seed):
             },
         ),
     },
+    complexity=_(
+        "O(N·(C + log N)) time for C classes, as y is sorted to find them and searched anew for each; O(N) memory. One "
+        "sort could do it all, which matters for thousands of classes."
+    ),
 )

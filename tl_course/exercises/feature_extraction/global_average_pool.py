@@ -213,4 +213,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·C·H·W) time, each value being read once, and O(N·C) memory. No parameters; a linear head behind it has "
+        "H·W times fewer inputs than one behind a flattened map."
+    ),
 )

@@ -248,4 +248,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(M·N·D) time for the similarities. Sorting all of each row adds O(M·N log N), about O(M·N) where a top-k "
+        "does, and the votes O(M·k²). O(N·D + M·(N + k²)) memory: cut the test set into chunks when that is too much."
+    ),
 )

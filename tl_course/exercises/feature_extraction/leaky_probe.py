@@ -270,4 +270,8 @@ def standardise(train_x, test_x):
             },
         ),
     },
+    complexity=_(
+        "O((N + M)·D) time and memory, with the fault and without. In production, where 2·D stored numbers are at "
+        "hand, one example costs O(D)."
+    ),
 )

@@ -202,4 +202,9 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "Each step pays for one forward pass of the backbone, and for a backward pass of the head alone: O(N·D·K) for "
+        "D features and K classes. Features computed once would save the backbone's passes in all epochs but the "
+        "first."
+    ),
 )

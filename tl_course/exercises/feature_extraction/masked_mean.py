@@ -225,4 +225,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·L·H) time and, for the product with the mask, O(N·L·H) extra memory. As a product of a (1, L) row of "
+        "weights with each text's (L, H) vectors it needs O(N·H) only."
+    ),
 )

@@ -283,4 +283,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·H·W) time, bound by memory traffic. float32 takes four times the memory of the bytes and each step of the "
+        "formula makes one more such array: so do it batch by batch, not for the whole data set."
+    ),
 )

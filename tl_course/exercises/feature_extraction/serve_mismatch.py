@@ -304,4 +304,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "One forward pass of backbone and head over the N images, before the repair and after it; work on the pixels "
+        "is O(N·H·W), little beside that. Memory: activations as they come, none kept for a backward pass."
+    ),
 )
