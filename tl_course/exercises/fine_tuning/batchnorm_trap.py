@@ -192,4 +192,9 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "A batch costs a forward pass of the backbone and a forward and backward pass of the head, with the fault and "
+        "without. Once the backbone is a fixed function of the image, its features may be computed once for all "
+        "epochs."
+    ),
 )

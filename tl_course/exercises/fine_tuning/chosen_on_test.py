@@ -251,4 +251,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "With R models, R + 1 predictions of a whole set dominate; comparing classes is O(N + M) at most for each. Up "
+        "to the sizes N and M of the two sets the faulty program costs the same: honesty is free here."
+    ),
 )

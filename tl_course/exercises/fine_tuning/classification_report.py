@@ -252,4 +252,8 @@ EXERCISE = Exercise(
             mistakes=MISTAKES,
         ),
     },
+    complexity=_(
+        "O(N + K²) time for K classes and O(K²) memory: one pass over the examples to count, then sums over the table. "
+        "For thousands of classes the table is the larger part, and mostly empty."
+    ),
 )

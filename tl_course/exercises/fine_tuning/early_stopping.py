@@ -282,4 +282,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in EDITS.items()},
         ),
     },
+    complexity=_(
+        "A call is O(1), or O(P) when it improves and P weights are copied; one more copy of the weights is kept "
+        "throughout. What stopping saves is whole epochs; what it costs is `patience` epochs past the best."
+    ),
 )

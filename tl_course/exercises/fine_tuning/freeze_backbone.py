@@ -176,4 +176,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(1) for each layer, once. In training it saves the backbone's backward pass and, with Adam in float32, 12 "
+        "bytes for each of its parameters (gradient and two averages); the forward pass stays."
+    ),
 )

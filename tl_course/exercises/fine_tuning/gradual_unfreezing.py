@@ -234,4 +234,8 @@ EXERCISE = Exercise(
             equivalent=SYMMETRIC,
         ),
     },
+    complexity=_(
+        "O(A) for A arrays of weights, once an epoch. An epoch's forward pass always costs the same, and its backward "
+        "pass reaches down to the lowest stage that trains: the first epochs are the cheapest."
+    ),
 )

@@ -264,4 +264,8 @@ EXERCISE = Exercise(
             mistakes=mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(N·K) time and memory for the log-probabilities, as without smoothing: the smoothed targets, another (N, K) "
+        "array, need not be built."
+    ),
 )

@@ -171,4 +171,9 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(A) time and memory for A arrays of weights, once before training; no weight is copied. One PyTorch group "
+        "for each array is right but slow to step through: four groups (two rates, decay or none) let the optimiser "
+        "update many arrays at once."
+    ),
 )

@@ -136,4 +136,8 @@ EXERCISE = Exercise(
         "pytorch": variant("pytorch", probe_pytorch),
         "keras": variant("keras", probe_keras),
     },
+    complexity=_(
+        "2·`num_steps` steps on all N examples, with the fault and without. A step costs up to three forward passes, "
+        "as it has a backward pass too; the head's phase could do with far less, were the features computed once."
+    ),
 )

@@ -143,4 +143,9 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "In the first phase a step is a forward pass of the whole model and a backward pass of the head, in the second "
+        "both of everything, about three forward passes. Each is taken on all N examples: in the second phase the "
+        "activations of all layers must fit in memory."
+    ),
 )

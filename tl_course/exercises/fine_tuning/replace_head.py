@@ -236,4 +236,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(P) time and memory: a copy of all P weights. The new head has (D + 1)·`num_classes` parameters for D "
+        "features, mostly few beside the backbone."
+    ),
 )

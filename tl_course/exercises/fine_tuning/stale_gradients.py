@@ -135,4 +135,9 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "Before `freeze_at` a batch costs a forward and a backward pass of everything, about three forward passes; "
+        "after it little more than one, as the backward pass ends at the head. Momentum takes one more copy of the "
+        "weights, the backbone's share unused later."
+    ),
 )

@@ -173,4 +173,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], (edit,)) for name, edit in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(1) time and memory: a closed formula of the step. No table of `num_steps` rates and no state, so a run "
+        "resumed at any step has the right rate."
+    ),
 )
