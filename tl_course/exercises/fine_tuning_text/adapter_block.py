@@ -148,4 +148,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(N·L·dim·size) time, 2·dim·size weights and dim + size biases. Only these need optimiser state, but the "
+        "backward pass runs through all frozen layers above the lowest adapter: it saves memory rather than time."
+    ),
 )

@@ -140,4 +140,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "One forward pass of the encoder dominates: in each layer O(N·L²·D + N·L·D²) time, with the fault and without, "
+        "as padding is computed all the same. Pooling adds O(N·L·D), the head O(N·D·K)."
+    ),
 )

@@ -149,4 +149,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(A) time and memory for A arrays of weights, once before training; no weight is copied. Steps cost as much "
+        "as with one rate; an optimiser only goes through one group for each part and not through one in all."
+    ),
 )

@@ -254,4 +254,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], (edit,)) for name, edit in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(N log `pool_size`) time an epoch, as only pools are sorted, and O(N) memory. A larger pool means less "
+        "padding for the encoder, which is what costs, and batches that are more alike from epoch to epoch."
+    ),
 )

@@ -172,4 +172,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "For each row of features O(D·K) time for the frozen layer and O(rank·(D + K)) for the update, provided B A is "
+        "never multiplied out. Gradients and optimiser state are kept for rank·(D + K) weights, not for D·K."
+    ),
 )

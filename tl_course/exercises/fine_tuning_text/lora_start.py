@@ -177,4 +177,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "A forward pass adds O(N·rank·(I + O)) time for I input and O output features. Merging takes O(rank·I·O) once "
+        "and O(I·O) memory for the new weight; from then on the update costs nothing in use."
+    ),
 )

@@ -216,4 +216,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(P) time and memory to read the P weights of the pretrained encoder. The head has (D + 1)·K parameters for D "
+        "features and K classes, so that another class costs next to nothing in any step."
+    ),
 )

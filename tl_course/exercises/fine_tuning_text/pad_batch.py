@@ -206,4 +206,8 @@ EXERCISE = Exercise(
             equivalent={AT_LIMIT: "cutting a text of just max_length tokens gives the text itself"},
         ),
     },
+    complexity=_(
+        "O(N·L) time and memory. The encoder pays for all N·L positions, tokens or not, its attention even for N·L²: "
+        "hence this batch's longest text for L, and batches of texts of like length."
+    ),
 )

@@ -131,4 +131,9 @@ EXERCISE = Exercise(
             mistakes=code.mistakes(),
         ),
     },
+    complexity=_(
+        "A forward and a backward pass of the encoder, about three forward passes: in each layer O(N·L²·D + N·L·D²). "
+        "The head reads one vector a text, O(N·D·K). Memory: the activations of all layers, gradients, and optimiser "
+        "state."
+    ),
 )

@@ -200,4 +200,9 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "Time and memory grow with the tokens of all windows: each word of a long text stands in about (`max_length` - "
+        "2) / (`max_length` - 2 - `overlap`) of them. The encoder's work grows by that factor too, and doubles where "
+        "windows share half of their words."
+    ),
 )

@@ -157,4 +157,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "The encoder's forward pass dominates: in each layer O(N·L²·D + N·L·D²). Pooling adds O(N·L·D); the head, run "
+        "once for each text and not for each token, O(N·D·K)."
+    ),
 )
