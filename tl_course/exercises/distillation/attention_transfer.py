@@ -265,4 +265,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·H·W·(C + D)) time and memory for C student and D teacher channels, bound by memory traffic: the squares "
+        "are as large as the activations. The teacher's forward pass costs far more."
+    ),
 )

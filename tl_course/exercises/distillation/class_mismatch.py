@@ -280,4 +280,8 @@ EXERCISE = Exercise(
             mistakes=mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(N·K) time and memory for the probabilities, whatever M is. Looking up K names in a list of M takes O(K·M) "
+        "comparisons in every call, O(K + M) with a dict, and once would do."
+    ),
 )

@@ -168,4 +168,9 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·`student_dim`·`teacher_dim`) time for the projector, three times that with its backward pass, and "
+        "(`student_dim` + 1)·`teacher_dim` parameters, which are thrown away after training. The teacher's forward "
+        "pass dominates."
+    ),
 )

@@ -94,4 +94,8 @@ EXERCISE = Exercise(
         )
         for name in REFERENCES
     },
+    complexity=_(
+        "O(N·K) time and memory: three softmaxes over the classes. In a step it is lost beside the teacher's forward "
+        "pass and the student's forward and backward pass."
+    ),
 )

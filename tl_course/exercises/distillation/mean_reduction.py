@@ -225,4 +225,8 @@ EXERCISE = Exercise(
         )
         for name in REFERENCE
     },
+    complexity=_(
+        "O(N·K) time and memory for a few arrays of the logits' shape, with the fault and without. Only for very many "
+        "classes, such as the tokens of a vocabulary, does that show beside the two forward passes."
+    ),
 )

@@ -222,4 +222,8 @@ EXERCISE = Exercise(
         )
         for name in REFERENCE
     },
+    complexity=_(
+        "O(N·K) time and memory for both terms, at every temperature: the repair adds O(1). The teacher's forward pass "
+        "is what costs, and a search over temperatures may reuse its logits."
+    ),
 )

@@ -192,4 +192,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·K + N log N) time: a maximum for each example, then one sort, in place of which a selection would do in "
+        "O(N). O(N·K) memory, as the other logits are copied. Nothing is trained."
+    ),
 )

@@ -237,4 +237,8 @@ EXERCISE = Exercise(
         )
         for name in REFERENCE
     },
+    complexity=_(
+        "O(N·K) time and memory, the same as for a teacher whose logits are known. Nor does a cache of its answers "
+        "differ: N·K numbers, which serve every temperature."
+    ),
 )

@@ -95,4 +95,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(N·K) time and memory, with the faults and without: each logit of both models is read a constant number of "
+        "times. Beside the teacher's forward pass it does not count."
+    ),
 )

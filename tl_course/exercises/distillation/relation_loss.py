@@ -207,4 +207,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·L²·(D + E)) time, as L² dot products in every head add up to the widths; O(N·`num_heads`·L²) memory for "
+        "the relations of either model. Both grow with the square of the longest text."
+    ),
 )

@@ -173,4 +173,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(P) time and memory for the student's own P parameters, once. In training gradients and optimiser state for "
+        "these come on top, and for each batch a forward pass of the teacher that costs as much as the student's own."
+    ),
 )

@@ -235,4 +235,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "The teacher sees N images in all, not `num_epochs`·N, and its answers take O(N·K) memory. What is dear is the "
+        "list: its batches are copies, O(`num_epochs`·N·H·W·C) memory, where yielding them needs one at a time."
+    ),
 )

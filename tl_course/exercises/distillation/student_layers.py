@@ -163,4 +163,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(P) time and memory to copy P weights, in PyTorch for a moment those of all the teacher's blocks. In use the "
+        "blocks' time and memory fall to the share of blocks taken; embeddings and head cost what they did."
+    ),
 )

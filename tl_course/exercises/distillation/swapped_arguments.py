@@ -171,4 +171,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·K) time and memory, as in the faulty program: a few softmaxes over the classes. The teacher's forward "
+        "pass, made before, and the student's two passes dominate the step."
+    ),
 )

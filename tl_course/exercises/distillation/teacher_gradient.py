@@ -131,4 +131,8 @@ EXERCISE = Exercise(
             equivalent={"p = ops.softmax(teacher(x) / temperature)": "called by itself, a model is in inference mode"},
         ),
     },
+    complexity=_(
+        "A batch costs one forward pass of the teacher and about three of the student, which has a backward pass too; "
+        "the faulty program ran backward through both. Without a graph the teacher's activations need not be kept."
+    ),
 )

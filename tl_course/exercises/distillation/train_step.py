@@ -147,4 +147,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "One forward pass of the teacher, whose activations are not kept, and about three of the student for forward "
+        "and backward pass. For fixed inputs a cache of N·K logits would spare the teacher all epochs but the first."
+    ),
 )
