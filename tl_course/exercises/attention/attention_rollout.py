@@ -195,4 +195,8 @@ EXERCISE = Exercise(
             equivalent={"size = weights.shape[-2]": "each head's matrix is square"},
         ),
     },
+    complexity=_(
+        "O(layers·T³) time for the matrix products, O(layers·heads·T²) for the means; O(layers·T²) extra memory. If "
+        "one row is wanted, say that of [CLS], starting with it at the top makes the products O(layers·T²)."
+    ),
 )

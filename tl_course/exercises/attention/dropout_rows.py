@@ -145,4 +145,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "One forward pass, with the fault and without, so look only every so many steps. The maps are "
+        "layers·N·heads·L² numbers, held twice while they are stacked; without a graph nothing else is kept."
+    ),
 )

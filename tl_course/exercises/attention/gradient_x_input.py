@@ -161,4 +161,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "One forward and one backward pass for all tokens at once, whatever L is; leaving out each token in turn would "
+        "take L + 1 forward passes. Memory: the activations that the backward pass needs, and O(N·L·D) for the slope."
+    ),
 )

@@ -192,4 +192,8 @@ EXERCISE = Exercise(
             equivalent={"return total / max(1, pairs.sum())": "the maximum of two numbers is symmetric"},
         ),
     },
+    complexity=_(
+        "O(layers·N·heads·T) time, as T - 1 of the T² entries of a map are read, and O(N·T) extra memory. The maps "
+        "themselves, layers·N·heads·T² numbers, are what fills the memory."
+    ),
 )

@@ -128,4 +128,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "One forward pass dominates. Asking for maps keeps those of all layers, O(layers·N·heads·L²) memory, though "
+        "one layer's are used, in O(N·heads·L²) time."
+    ),
 )

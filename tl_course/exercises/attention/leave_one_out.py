@@ -158,4 +158,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "L + 1 forward passes of the whole batch, N·(L + 1) texts in all, which dominate; a gradient needs one forward "
+        "and one backward pass. Memory: one pass at a time without a graph, and O(N·L) for the scores."
+    ),
 )

@@ -224,4 +224,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edit) for name, edit in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(H·T²·W) time for two matrix products and O(H·T·W) extra memory. Adding up rows and columns in place of them "
+        "takes O(H·T²) time, which for one text of a few hundred tokens hardly matters."
+    ),
 )

@@ -211,4 +211,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(H·W) time and memory for an image of H by W pixels, whatever the patch size: a heat for each pixel, and a "
+        "new image. The P weights do not count beside that."
+    ),
 )

@@ -196,4 +196,8 @@ EXERCISE = Exercise(
             equivalent={"return np.array([layer for layer in outputs.attentions])": "NumPy converts tensors by itself"},
         ),
     },
+    complexity=_(
+        "Each call loads the encoder, O(P) for P weights, and runs it once; for many batches load it once. The maps "
+        "are layers·N·heads·L² numbers, which an encoder need not keep, nor write out, where nobody asks for them."
+    ),
 )
