@@ -205,4 +205,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(N·K + B) time for N examples, K classes and B bins: the rows' maxima dominate. O(N + B) extra memory; no "
+        "loop over the bins."
+    ),
 )

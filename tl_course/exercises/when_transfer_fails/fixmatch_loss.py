@@ -289,4 +289,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in KERAS_EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(N·K) time and memory for the loss. A step costs a forward pass of both views and a backward pass of the "
+        "strong ones alone, also for images that no confident view teaches."
+    ),
 )

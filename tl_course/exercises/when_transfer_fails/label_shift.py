@@ -208,4 +208,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(`num_rounds`·N·K) time and O(N·K) memory. The model runs once, before: no round asks it again, and nothing "
+        "is trained."
+    ),
 )

@@ -221,4 +221,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "The backbone runs forward 1 + `tune_steps` times and backward `tune_steps` times on all N inputs, which "
+        "dominates. A step of the first stage costs O(N·H·K), on O(N·H) features kept in memory."
+    ),
 )

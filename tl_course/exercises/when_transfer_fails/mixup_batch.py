@@ -283,4 +283,8 @@ EXERCISE = Exercise(
             equivalent=EQUIVALENT,
         ),
     },
+    complexity=_(
+        "O(N·C·H·W + N·K) time and memory: the mixed images are a new array, and for a moment the partners are "
+        "another. The model's work is that of a plain batch: one forward and backward pass for N images."
+    ),
 )

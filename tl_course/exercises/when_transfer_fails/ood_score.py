@@ -168,4 +168,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(N·K) time and memory, one exponential for each logit. The forward pass has been made for the prediction "
+        "anyway, so the score comes for free."
+    ),
 )

@@ -281,4 +281,8 @@ EXERCISE = Exercise(
             equivalent={"probabilities = ops.stop_gradient(ops.softmax(model(x)))": INFERENCE},
         ),
     },
+    complexity=_(
+        "One forward pass over all N examples dominates; the rest is O(N·K). In a single batch its activations grow "
+        "with N: for large N call it batch by batch and join the results, O(M) memory."
+    ),
 )

@@ -214,4 +214,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O((N + M)·D) time and memory. The reference's part does not depend on the batch: kept as 2·D numbers it "
+        "leaves O(M·D) for a batch in service."
+    ),
 )

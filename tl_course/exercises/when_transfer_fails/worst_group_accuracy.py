@@ -183,4 +183,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(N + G) time for N examples and G groups, and as much extra memory: counting in one pass, where a loop with "
+        "a mask for each group takes O(N·G) time."
+    ),
 )
