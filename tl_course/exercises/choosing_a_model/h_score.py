@@ -209,4 +209,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(N·D² + N·K·D + D³) time for K classes: covariance, class means, and one linear system of D equations. O(N·D "
+        "+ N·K + D²) memory. With N above D and few classes the covariance dominates."
+    ),
 )

@@ -234,4 +234,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(M·N) time for M models and N examples, as the predictions are there already, and O(N) extra memory. An "
+        "honest choice costs as much as a leaky one, but for one more comparison of N labels at most."
+    ),
 )

@@ -219,4 +219,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·K·Z) time for K target classes: two matrix products. O(N·K + K·Z) extra memory. The source model's "
+        "forward pass over the N examples, made before, costs far more: LEEP trains nothing."
+    ),
 )

@@ -188,4 +188,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(N·(D² + D·E + E²)) time, O(N·(D + E) + D² + D·E + E²) memory. Where D and E exceed N, the same number comes "
+        "from the (N, N) Gram matrices in O(N²·(D + E))."
+    ),
 )

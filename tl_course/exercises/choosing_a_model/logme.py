@@ -251,4 +251,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(N·D²) time for FᵀF, then O(D³ + N·D) in each of 100 rounds for each class; O(D²) memory beside the "
+        "features. One eigendecomposition of FᵀF, O(D³), would serve all classes and make a round O(D)."
+    ),
 )

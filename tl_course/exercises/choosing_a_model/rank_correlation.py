@@ -186,4 +186,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(M²) time and memory for all pairs of M models, quite enough for a few hundred. By merge sort it is O(M log "
+        "M) time and O(M) memory (Knight, 1966)."
+    ),
 )
