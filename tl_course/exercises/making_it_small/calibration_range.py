@@ -223,4 +223,9 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(V) time for V values, as quantiles need a selection and no full sort, but O(V) extra memory too, for a copy "
+        "of all batches where the faulty program copied one at a time. A histogram bounds the memory, at the price of "
+        "a rounded answer."
+    ),
 )

@@ -169,4 +169,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(P) time and memory for the P weights of the convolution, once. In use each image is then spared a pass over "
+        "the F output channels at all positions, which is memory traffic rather than arithmetic."
+    ),
 )

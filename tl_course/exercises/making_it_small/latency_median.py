@@ -246,4 +246,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "`warm_up` + `repeats` runs of the model are all the cost, with O(`repeats`) memory. An honest figure takes "
+        "hardly longer than a flattering one: the device has to finish the same work either way."
+    ),
 )

@@ -206,4 +206,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "One singular value decomposition, O(K·D·min(K, D)) time and O(K·D) memory. Then a row costs R·(K + D) "
+        "multiplications in place of K·D, which pays where R is below K·D / (K + D)."
+    ),
 )

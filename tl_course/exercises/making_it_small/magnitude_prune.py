@@ -145,4 +145,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes("keras"),
         ),
     },
+    complexity=_(
+        "O(P log P) time to sort P weights of all layers and O(P) memory, most of it for their places in that order. A "
+        "selection of the smallest takes O(P) on average."
+    ),
 )

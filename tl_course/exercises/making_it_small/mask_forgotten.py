@@ -148,4 +148,8 @@ EXERCISE = Exercise(
             mistakes=code.mistakes(),
         ),
     },
+    complexity=_(
+        "A forward and backward pass a batch dominates; the repair adds O(P) for P masked weights, whose masks take a "
+        "byte each. Zeros are multiplied like any number: the file shrinks, a dense layer is no faster."
+    ),
 )

@@ -219,4 +219,8 @@ EXERCISE = Exercise(
             },
         ),
     },
+    complexity=_(
+        "O(S) time for S numbers: a few passes, bound by memory traffic. The result takes S bytes, a quarter of "
+        "float32; for a moment there are several float arrays of S numbers."
+    ),
 )

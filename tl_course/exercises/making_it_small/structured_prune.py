@@ -206,4 +206,8 @@ EXERCISE = Exercise(
             mistakes={name: Mistake(MESSAGES[name], edits) for name, edits in EDITS.items()},
         ),
     },
+    complexity=_(
+        "O(P) time for the P weights of both kernels and O(F log F) for the order of F filters; O(P) memory. In use "
+        "both convolutions fall to `keep` / F of their multiplications, with dense kernels on any device."
+    ),
 )
