@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tl_course import exercises, notebook, progress_file, records
+from tl_course import exercises, notebook, records
 from tl_course.errors import BadInput, CourseError
 from tl_course.exercises.engine.stub import marker, stub
 
@@ -44,8 +44,7 @@ def shell(tmp_path, monkeypatch):
                 raise result.error_before_exec or result.error_in_exec
             return result.result
 
-    yield Shell
-    progress_file._engine.cache_clear()
+    return Shell
 
 
 def test_before_the_cell_is_run(shell):

@@ -13,15 +13,7 @@ from tl_course.exercises.engine.verdict import Verdict
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("TL_COURSE_HOME", str(tmp_path / "home"))
-    yield tmp_path / "home"
-    close()
-
-
-def close() -> None:
-    """Close connections, so that none is found unclosed later."""
-    for path in {progress_file.home(), progress_file.home().with_name("other")}:
-        progress_file._engine(str(path / "progress.db")).dispose()
-    progress_file._engine.cache_clear()
+    return tmp_path / "home"
 
 
 def fill() -> None:

@@ -18,28 +18,7 @@ VERDICT = Verdict("masked-mean", "pytorch", 0.75, diagnosis="why", points=3, sec
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("TL_COURSE_HOME", str(tmp_path / "home"))
-    yield tmp_path / "home"
-    for engine in list(_engines):
-        engine.dispose()
-    _engines.clear()
-
-
-_engines: set = set()
-
-
-@pytest.fixture(autouse=True)
-def close_engines(monkeypatch):
-    """Connections are closed at the end of a test, so that none is found unclosed later."""
-    import sqlalchemy
-
-    created = sqlalchemy.create_engine
-
-    def remember(*args, **kwargs):
-        engine = created(*args, **kwargs)
-        _engines.add(engine)
-        return engine
-
-    monkeypatch.setattr(sqlalchemy, "create_engine", remember)
+    return tmp_path / "home"
 
 
 def test_home_is_where_the_variable_says(home, monkeypatch):
@@ -126,8 +105,6 @@ def unusable(kind: str, home, monkeypatch) -> None:
         (home / "progress.db").write_bytes(b"these are my marks, do not lose them" * 200)
     elif kind == "damaged inside":
         records.record_attempt(VERDICT, "x" * 100_000)
-        for engine in list(_engines):
-            engine.dispose()
         path = home / "progress.db"
         data = bytearray(path.read_bytes())
         data[4096:] = b"\xa5" * (len(data) - 4096)
@@ -144,9 +121,6 @@ def unusable(kind: str, home, monkeypatch) -> None:
     elif kind == "locked":
         records.record_attempt(VERDICT, "x")
         monkeypatch.setattr(progress_file, "LOCK_WAIT", 0.2)
-        for engine in list(_engines):
-            engine.dispose()
-        progress_file._engine.cache_clear()
     elif kind == "read-only":
         home.mkdir()
         home.chmod(0o500)

@@ -6,21 +6,46 @@ removed once written. Tables and columns are only ever added, so that a file out
 
 import json
 import os
+import sqlite3
 import time
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import cache, partial
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tl_course.errors import BadInput, CourseError
 from tl_course.i18n import _
 
-if TYPE_CHECKING:
-    import sqlalchemy
-
 LOCK_WAIT = 10.0  # seconds a writer waits for another
 FORMAT = "tl_course progress"
+TEXT, NUMBER, WHOLE = "VARCHAR NOT NULL", "FLOAT NOT NULL", "INTEGER NOT NULL"
+TABLES = {  # the columns beside id; the first one is what rows are looked up by
+    "attempts": {
+        "exercise": TEXT,
+        "framework": TEXT,
+        "at": NUMBER,
+        "score": NUMBER,
+        "seconds": NUMBER,
+        "diagnosis": "VARCHAR",
+        "source": TEXT,
+    },
+    "hints": {"exercise": TEXT, "at": NUMBER, "number": WHOLE},
+    "reviews": {"card": TEXT, "at": NUMBER, "rating": WHOLE, "seconds": NUMBER, "answer": TEXT, "language": TEXT},
+    "mocks": {"mock": TEXT, "at": NUMBER, "level": TEXT, "seed": WHOLE, "plan": TEXT},
+    "mock_answers": {"mock": TEXT, "place": WHOLE, "at": NUMBER, "seconds": NUMBER, "answer": TEXT},
+    "mock_scores": {"mock": TEXT, "place": WHOLE, "at": NUMBER, "score": "FLOAT", "missed": TEXT},
+    "clinic": {
+        "listing": TEXT,
+        "at": NUMBER,
+        "prediction": WHOLE,
+        "named": TEXT,
+        "found": WHOLE,
+        "false_alarms": WHOLE,
+        "faults": WHOLE,
+    },
+}
+_SCHEMA = zlib.crc32(repr(TABLES).encode()) >> 1  # tells whether a file has them all; SQLite keeps 31 bits
 
 
 class ProgressError(CourseError):
@@ -42,7 +67,7 @@ def insert(table: str, **values: Any) -> None:
         ProgressError: the file cannot be written.
     """
     with _connection() as connection:
-        connection.execute(_metadata().tables[table].insert().values(**values))
+        _insert(connection, table, values)
 
 
 def select(query: str, **values: Any) -> list[dict[str, Any]]:
@@ -51,10 +76,8 @@ def select(query: str, **values: Any) -> list[dict[str, Any]]:
     Raises:
         ProgressError: the file cannot be read.
     """
-    import sqlalchemy as sa
-
     with _connection() as connection:
-        return [dict(row) for row in connection.execute(sa.text(query), values).mappings()]
+        return [dict(row) for row in connection.execute(query, values)]
 
 
 def export_json(path: Path) -> int:
@@ -64,7 +87,7 @@ def export_json(path: Path) -> int:
         BadInput: the file cannot be written.
         ProgressError: the progress cannot be read.
     """
-    tables = {name: _rows(name) for name in _metadata().tables}
+    tables = {name: _rows(name) for name in TABLES}
     content = {"format": FORMAT, "at": time.time(), "tables": tables}
     unfinished = path.with_name(path.name + ".part")
     try:
@@ -87,8 +110,13 @@ def import_json(path: Path) -> int:
     with _connection() as connection:
         for name, rows in new.items():
             for row in rows:
-                connection.execute(_metadata().tables[name].insert().values(**row))
+                _insert(connection, name, row)
     return sum(map(len, new.values()))
+
+
+def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+    columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+    connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({values})", dict(row))
 
 
 def _read_export(path: Path) -> Mapping[str, list[dict[str, Any]]]:
@@ -102,9 +130,9 @@ def _read_export(path: Path) -> Mapping[str, list[dict[str, Any]]]:
         raise BadInput(expected, f"{path}: {error}", remedy) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("tables"), dict):
         raise BadInput(expected, _("{path}, which is something else").format(path=path), remedy)
-    tables = {name: rows for name, rows in content["tables"].items() if name in _metadata().tables}
+    tables = {name: rows for name, rows in content["tables"].items() if name in TABLES}
     for name, rows in tables.items():
-        needed = {column.name for column in _metadata().tables[name].columns if not column.nullable} - {"id"}
+        needed = {column for column, kind in TABLES[name].items() if "NOT NULL" in kind}
         if not all(isinstance(row, dict) and needed <= row.keys() for row in rows):
             raise BadInput(expected, _("{path}: rows of {name} lack columns").format(path=path, name=name), remedy)
     return tables
@@ -118,95 +146,40 @@ def _rows(table: str) -> list[dict[str, Any]]:
 
 def _missing(table: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of the rows that the table does not have; columns that this version does not know are left out."""
-    names = [column.name for column in _metadata().tables[table].columns if column.name != "id"]
+    names = list(TABLES[table])
     known = {tuple(row[name] for name in names) for row in _rows(table)}
     kept = {tuple(row.get(name) for name in names): None for row in rows}  # an ordered set
     return [dict(zip(names, values, strict=True)) for values in kept if values not in known]
 
 
-@cache
-def _engine(path: str) -> "sqlalchemy.Engine":
-    import sqlalchemy as sa
-    import sqlalchemy.event
-
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": LOCK_WAIT})
-
-    @sqlalchemy.event.listens_for(engine, "connect")
-    def settings(connection, record) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-
-    with engine.begin() as connection:  # each statement lets another process be first
-        for table in _metadata().sorted_tables:
-            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
-    _add_columns(engine)
-    return engine
-
-
-def _add_columns(engine: "sqlalchemy.Engine") -> None:
-    """Give tables of an older course the columns that came later; these are empty in older rows."""
-    import sqlalchemy as sa
-    from sqlalchemy.exc import OperationalError
-
-    for table in _metadata().sorted_tables:
-        present = {column["name"] for column in sa.inspect(engine).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in present:
-                kind = column.type.compile(engine.dialect)
-                with suppress(OperationalError), engine.begin() as connection:  # another process was first
-                    connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
-
-
-@cache
-def _metadata() -> "sqlalchemy.MetaData":
-    import sqlalchemy as sa
-    from sqlalchemy import Column, Float, Integer, String
-
-    def table(name: str, *columns: Column) -> None:
-        sa.Table(name, tables, Column("id", Integer, primary_key=True), *columns)
-
-    def key(name: str) -> Column:
-        return Column(name, String, nullable=False, index=True)
-
-    def needed(name: str, kind: Any) -> Column:
-        return Column(name, kind, nullable=False)
-
-    tables = sa.MetaData()
-    at, seconds, place = (partial(needed, *a) for a in (("at", Float), ("seconds", Float), ("place", Integer)))
-    diagnosis = Column("diagnosis", String)
-    share = needed("score", Float)
-    table(
-        "attempts",
-        key("exercise"),
-        needed("framework", String),
-        at(),
-        share,
-        seconds(),
-        diagnosis,
-        needed("source", String),
-    )
-    table("hints", key("exercise"), at(), needed("number", Integer))
-    answered = (needed("rating", Integer), seconds(), needed("answer", String), needed("language", String))
-    table("reviews", key("card"), at(), *answered)
-    table("mocks", key("mock"), at(), needed("level", String), needed("seed", Integer), needed("plan", String))
-    table("mock_answers", key("mock"), place(), at(), seconds(), needed("answer", String))
-    table("mock_scores", key("mock"), place(), at(), Column("score", Float), needed("missed", String))
-    counts = (needed(name, Integer) for name in ("prediction", "found", "false_alarms", "faults"))
-    table("clinic", key("listing"), at(), needed("named", String), *counts)
-    return tables
-
-
 @contextmanager
-def _connection() -> "Iterator[sqlalchemy.Connection]":
-    from sqlalchemy.exc import DBAPIError
-
+def _connection() -> Iterator[sqlite3.Connection]:
+    """The file, with every table and column in place; what is done with it is one transaction."""
     path = home() / "progress.db"
     try:
-        with _engine(str(path)).begin() as connection:
-            yield connection
-    except (DBAPIError, OSError) as error:
-        reason = getattr(error, "orig", error)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=LOCK_WAIT)) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode=WAL")
+            if connection.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA:
+                _complete(connection)
+            with connection:
+                yield connection
+    except (sqlite3.Error, OSError) as error:
         text = _("progress is not kept: {path}: {reason}; make the folder writable, or set TL_COURSE_HOME to another")
-        raise ProgressError(text.format(path=path, reason=reason)) from error
+        raise ProgressError(text.format(path=path, reason=error)) from error
+
+
+def _complete(connection: sqlite3.Connection) -> None:
+    """Add the tables that are not there yet, and to those of an older course the columns that came later."""
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")  # another process waits here, and then finds everything in place
+        for table, columns in TABLES.items():
+            described = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY, {described})")
+            key = next(iter(columns))
+            connection.execute(f"CREATE INDEX IF NOT EXISTS ix_{table}_{key} ON {table} ({key})")
+            present = {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
+            for name in columns.keys() - present:  # empty in older rows
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name].split()[0]}")
+        connection.execute(f"PRAGMA user_version = {_SCHEMA}")

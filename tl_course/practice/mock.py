@@ -10,15 +10,16 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tl_course import exercises
 from tl_course.errors import BadInput
-from tl_course.exercises.engine.exercise import FRAMEWORKS, Exercise
 from tl_course.i18n import _
 from tl_course.practice.cards import Card, all_cards
 from tl_course.practice.schedule import LEVELS
 from tl_course.progress_file import insert, select
+
+if TYPE_CHECKING:  # the bank imports NumPy, which the first screen does without
+    from tl_course.exercises.engine.exercise import Exercise
 
 MINUTES = 45
 PARTS = (("concept", 4, 3), ("debugging", 2, 4), ("coding", 1, 17), ("design", 1, 8))  # kind, questions, minutes each
@@ -47,8 +48,10 @@ class Item:
         return next(card for card in all_cards() if card.id == self.id)
 
     @property
-    def exercise(self) -> Exercise:
+    def exercise(self) -> "Exercise":
         """The coding problem."""
+        from tl_course import exercises
+
         return exercises.get(self.id)
 
 
@@ -105,6 +108,8 @@ def plan(level: str, seed: int, framework: str = "pytorch") -> list[Item]:
     Raises:
         BadInput: no such level or framework.
     """
+    from tl_course.exercises.engine.exercise import FRAMEWORKS
+
     for value, allowed in ((level, LEVELS), (framework, FRAMEWORKS)):
         if value not in allowed:
             raise BadInput(_("one of {names}").format(names=", ".join(allowed)), repr(value), _("name one of them"))
@@ -197,6 +202,8 @@ def _different_topics(cards: Sequence[Card], count: int) -> list[Card]:
 
 
 def _coding(level: str, draw: random.Random, framework: str, minutes: int) -> Item:
+    from tl_course import exercises
+
     known = [
         exercise
         for exercise in exercises.all_exercises()

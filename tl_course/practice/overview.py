@@ -1,0 +1,60 @@
+"""The first screen of interview practice: what there is, where the learner stands, and what to do next."""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+
+from tl_course.i18n import _
+from tl_course.practice import asking, mock
+from tl_course.practice.cards import all_cards
+from tl_course.practice.mock_report import compare
+from tl_course.practice.schedule import standings
+from tl_course.practice.terminal import Terminal, clock
+
+
+def show(ui: Terminal) -> None:
+    """Where the learner stands, in a few lines, and the commands."""
+    known, now = standings(), datetime.now(UTC)
+    due = sum(standing.due <= now for standing in known.values())
+    cards = all_cards()
+    new = len(cards) - sum(card.id in known for card in cards)
+    ui.heading(_("Interview practice"))
+    ui.say(_("{due} cards due, {new} new, {count} in all").format(due=due, new=new, count=len(cards)))
+    pending = mock.unfinished()
+    rows = [
+        {"key": "1", "name": _("Question cards"), "what": _("due ones first, then new ones"), "command": "cards"},
+        {"key": "2", "name": _("Coding problem"), "what": _("a blank file, a timer, a verdict"), "command": "code"},
+        {"key": "3", "name": _("The clinic"), "what": _("programs from tutorials: find and mend"), "command": "clinic"},
+        {"key": "4", "name": _("Mock interview"), "what": _("45 minutes and a report"), "command": "mock"},
+        {"key": "5", "name": _("Progress"), "what": _("by topic; past interviews"), "command": "progress"},
+        {"key": "q", "name": _("Quit"), "what": "", "command": ""},
+    ]
+    if pending:
+        left = _("goes on: {level}, {left} left")
+        rows[3]["what"] = left.format(level=_(pending.level), left=clock(pending.seconds_left))
+    ui.say()
+    ui.table(rows, {"key": "", "name": "", "what": "", "command": "tl-course practice ..."})
+    ui.say()
+
+
+def show_progress(ui: Terminal) -> None:
+    """How each topic stands, and the interviews so far."""
+    known = standings()
+    topics = defaultdict(list)
+    for card in all_cards():
+        topics[card.topic].append(known.get(card.id))
+    rows = []
+    for topic, standing in topics.items():
+        seen = [one for one in standing if one is not None]
+        row = {"topic": asking.topic_title(topic), "seen": f"{len(seen)}/{len(standing)}"}
+        if seen:
+            row["recall"] = f"{sum(one.recall for one in seen) / len(seen):.0%}"
+            row["weak"] = str(sum(one.rating <= 2 for one in seen))
+        rows.append(row)
+    ui.heading(_("By topic"))
+    titles = {"topic": _("topic"), "seen": _("seen"), "recall": _("likely known"), "weak": _("rated again or hard")}
+    ui.table(rows, titles)
+    interviews = compare([one for one in mock.history() if one.finished])
+    if interviews:
+        ui.heading(_("Your interviews"))
+        columns = {"date": _("date"), "level": _("level"), "seed": _("seed"), "total": _("total")}
+        ui.table(interviews, columns | {kind: _(kind) for kind, *_rest in mock.PARTS})
