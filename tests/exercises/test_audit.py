@@ -53,6 +53,7 @@ MISTAKES = {
 FIELDS = dict(
     id="scaled", title="Scaled", lesson="99_test", minutes=1, difficulty=1, points=2, statement="",
     hints=("a", "b", "c"), follow_ups=(FollowUp("why", "so"),), cases=cases, judge=judge, time_limit=3.0,
+    complexity="O(N) time and memory",
     criteria={"value": Criterion("value"), "factor": Criterion("factor", needs=("value",))},
 )
 VARIANT = dict(reference=REFERENCE, probe=probe, alternatives={"again": AGAIN, "loop": LOOP}, mistakes=MISTAKES)

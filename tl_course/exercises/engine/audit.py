@@ -192,6 +192,7 @@ def _faults(exercise: Exercise) -> list[str]:
         "a criterion is decided by no case": not set(exercise.criteria) <= decided,
         "needs 3 hints": len(exercise.hints) != 3,
         "needs a follow-up question": not exercise.follow_ups,
+        "needs its complexity": not exercise.complexity,
         "needs 2 alternatives in each variant": any(len(v.alternatives) < 2 for v in exercise.variants.values()),
         "needs 4 mistakes in each variant": any(len(v.mistakes) < 4 for v in exercise.variants.values()),
         "a find-the-fault exercise needs a starter": exercise.kind == "find-the-fault"
