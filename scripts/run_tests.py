@@ -35,8 +35,9 @@ def main(chosen: list[str]) -> int:
     # The virtual environment's programs (nbgrader, jupyter) must be found, and two workers share two cores.
     # A learner's progress stays as it is, and grading draws the inputs that the committed outputs come from.
     home = tempfile.TemporaryDirectory(prefix="tl_course_tests_", ignore_cleanup_errors=True)
-    # Threads that wait must not spin: two workers of two threads on two cores took 2.5 times as long.
-    course = {"TL_COURSE_HOME": home.name, "TL_COURSE_SEED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    # Tests and lessons expect English. Threads that wait must not spin: two workers of two threads on two cores took
+    # 2.5 times as long.
+    course = {"TL_COURSE_HOME": home.name, "TL_COURSE_SEED": "1", "OMP_WAIT_POLICY": "PASSIVE", "LANGUAGE": "en"}
     environment = {**os.environ, **course, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
     failed = []
     for name in chosen or STEPS:

@@ -2,6 +2,8 @@
 
 import os
 
+os.environ["LANGUAGE"] = "en"  # what tests compare with
+
 import tl_course  # noqa: F401  (quietens the frameworks before any test imports one)
 
 # pytest-xdist runs two workers on two cores: one thread each, unless said otherwise. Before torch or TensorFlow loads.

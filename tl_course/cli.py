@@ -183,8 +183,9 @@ def notebooks(names: tuple[str, ...], no_execute: bool) -> int:
 
     Of the lessons NAMES, or of all.
     """
-    from tl_course import lessons
+    from tl_course import i18n, lessons
 
+    i18n.use_language("en")  # lessons are written in English
     for name in lessons.build(names or None, execute=not no_execute):
         click.echo(lessons.notebook_path(name))
     return 0

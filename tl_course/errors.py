@@ -15,7 +15,10 @@ class BadInput(CourseError):
     """
 
     def __init__(self, expected: str, got: str, remedy: str) -> None:
-        super().__init__(f"expected {expected}; got {got}; {remedy}")
+        from tl_course.i18n import _  # which raises these errors itself
+
+        text = _("expected {expected}; got {got}; {remedy}")
+        super().__init__(text.format(expected=expected, got=got, remedy=remedy))
         self.expected = expected
         self.got = got
         self.remedy = remedy

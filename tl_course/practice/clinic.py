@@ -45,6 +45,7 @@ class Fault:
         name: a few words.
         what: what is wrong, and the mechanism.
         production: what it does in production.
+        review: what a reviewer writes: what the log shows, why nobody notices, and the check that would have caught it.
     """
 
     criterion: str
@@ -52,6 +53,7 @@ class Fault:
     name: Text
     what: Text
     production: Text
+    review: Text
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,6 @@ class Case:
         sources: what settles it, with years.
         question, options, right: what happens when it runs; ``right`` is the right option's number, from 1.
         faults: in the order of the exercise's criteria.
-        review: what a reviewer would write.
     """
 
     id: str
@@ -78,7 +79,6 @@ class Case:
     options: tuple[Option, ...]
     right: int
     faults: tuple[Fault, ...]
-    review: Text
 
     @property
     def exercise(self) -> Exercise:
@@ -178,7 +178,7 @@ def read(file: Path) -> Case:
         BadInput: not TOML, or a case that does not keep to the schema.
     """
     row, where = read_toml(file), file.name
-    fields = {"id", "title", "task", "lesson", "sources", "prediction", "fault", "review"}
+    fields = {"id", "title", "task", "lesson", "sources", "prediction", "fault"}
     check_fields(row, fields, set(), where)
     prediction = row["prediction"]
     check_fields(prediction, {"question", "options", "right"}, set(), where)
@@ -195,11 +195,10 @@ def read(file: Path) -> Case:
         options=tuple(Option(*read_texts(option, ("text", "why"), where)) for option in prediction["options"]),
         right=prediction["right"],
         faults=tuple(_fault(fault, where) for fault in row["fault"]),
-        review=read_text(row["review"], where),
     )
 
 
 def _fault(row: Mapping[str, Any], where: str) -> Fault:
-    texts = ("name", "what", "production")
+    texts = ("name", "what", "production", "review")
     check_fields(row, {"criterion", "lines", *texts}, set(), where)
     return Fault(row["criterion"], tuple(row["lines"]), *(read_text(row[name], where) for name in texts))

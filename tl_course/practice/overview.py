@@ -4,9 +4,10 @@ from collections import defaultdict
 from datetime import UTC, datetime
 
 from tl_course.i18n import _
-from tl_course.practice import asking, mock
+from tl_course.practice import mock
 from tl_course.practice.cards import all_cards
 from tl_course.practice.mock_report import compare
+from tl_course.practice.names import title
 from tl_course.practice.schedule import standings
 from tl_course.practice.terminal import Terminal, clock
 
@@ -30,7 +31,7 @@ def show(ui: Terminal) -> None:
     ]
     if pending:
         left = _("goes on: {level}, {left} left")
-        rows[3]["what"] = left.format(level=_(pending.level), left=clock(pending.seconds_left))
+        rows[3]["what"] = left.format(level=title(pending.level), left=clock(pending.seconds_left))
     ui.say()
     ui.table(rows, {"key": "", "name": "", "what": "", "command": "tl-course practice ..."})
     ui.say()
@@ -45,7 +46,7 @@ def show_progress(ui: Terminal) -> None:
     rows = []
     for topic, standing in topics.items():
         seen = [one for one in standing if one is not None]
-        row = {"topic": asking.topic_title(topic), "seen": f"{len(seen)}/{len(standing)}"}
+        row = {"topic": title(topic), "seen": f"{len(seen)}/{len(standing)}"}
         if seen:
             row["recall"] = f"{sum(one.recall for one in seen) / len(seen):.0%}"
             row["weak"] = str(sum(one.rating <= 2 for one in seen))
@@ -57,4 +58,4 @@ def show_progress(ui: Terminal) -> None:
     if interviews:
         ui.heading(_("Your interviews"))
         columns = {"date": _("date"), "level": _("level"), "seed": _("seed"), "total": _("total")}
-        ui.table(interviews, columns | {kind: _(kind) for kind, *_rest in mock.PARTS})
+        ui.table(interviews, columns | {kind: title(kind) for kind, *_rest in mock.PARTS})

@@ -70,8 +70,9 @@ def show_review(ui: Terminal, case: Case, result: Search) -> None:
     for fault in case.faults:
         mark = "\N{CHECK MARK}" if fault in result.found else "\N{BALLOT X}"
         lines = ", ".join(map(str, sorted(case.line_numbers(fault))))
-        title = _("{mark} {name} (line {lines})").format(mark=mark, name=fault.name, lines=lines)
-        ui.section(title, [str(fault.what), _("In production: {text}").format(text=fault.production)])
-    ui.section(_("The review"), [str(case.review)])
+        heading = _("{mark} {name} (line {lines})").format(mark=mark, name=fault.name, lines=lines)
+        production = _("In production: {text}").format(text=fault.production)
+        review = _("The review: {text}").format(text=fault.review)
+        ui.section(heading, [str(fault.what), production, review])
     ui.section(_("Read on"), [section(case.lesson)])
     ui.section(_("Sources"), list(case.sources))
