@@ -502,7 +502,7 @@ for name in texts:
 # | | training | inference |
 # |:--|:--|:--|
 # | freezing (冻结), features kept (lesson 03) | **less**: no backward pass below the head, one forward pass in all | the same |
-# | LoRA, adapters (lesson 05) | **less memory**: optimizer state of a thousandth; time nearly the same | the same (merged), or a little more |
+# | LoRA, adapters (lesson 05) | **less memory**: optimizer state of a thousandth; a third less time a step in lesson 05's run, as no gradients of frozen weights are computed | the same (merged), or a little more |
 # | mixed precision (混合精度) | **less** time and memory, on hardware with bfloat16 or float16 | also, with float16 weights |
 # | gradient checkpointing (梯度检查点) | **less memory**, for about a third more time | the same |
 # | a smaller pretrained model, early stopping | **less** | less (the first) |
