@@ -21,7 +21,7 @@ STEPS = {
     "lint": [PYTHON, "-m", "ruff", "check", "."],
     "format": [PYTHON, "-m", "ruff", "format", "--check", "."],
     "types": [PYTHON, "-m", "basedpyright"],
-    "audit": [PYTHON, "-m", "tl_course.cli", "audit"],
+    "audit": [PYTHON, "-m", "tl_course.cli", "audit", "--jobs", "2"],
     "nbval": [PYTHON, "-m", "pytest", "--nbval", "solutions", "--nbval-cell-timeout=300", "--timeout=900", *XDIST],
     "pytest": [PYTHON, "-m", "pytest", *XDIST],  # last: its summary is what a reader looks for at the end
 }

@@ -143,8 +143,9 @@ def check(file: Path, exercise_id: str, framework: str, seed: int, as_json: bool
 
 @cli.command()
 @click.argument("ids", nargs=-1)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="So many processes at once.")
 @json_option
-def audit(ids: tuple[str, ...], as_json: bool) -> int:
+def audit(ids: tuple[str, ...], jobs: int, as_json: bool) -> int:
     """Try the bank's own answers, mistakes and mutants.
 
     Of the exercises IDS, or of all.
@@ -153,7 +154,7 @@ def audit(ids: tuple[str, ...], as_json: bool) -> int:
 
     report = answer(
         as_json,
-        lambda: audit.run(ids or None, progress=lambda name: click.echo(name, err=True)),
+        lambda: audit.run(ids or None, progress=lambda name: click.echo(name, err=True), jobs=jobs),
         lambda report: report.to_dict(),
         lambda report: report.render_text(),
     )

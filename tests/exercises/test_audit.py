@@ -82,7 +82,8 @@ CHANGES = {
     "undeclared": "FIELDS['criteria'] = {'value': Criterion('value'), 'other': Criterion('other')}",
     "ambiguous_edit": "MISTAKES['ambiguous'] = Mistake('two places', (('factor', 'x'),))",
     "few": (
-        "VARIANT['alternatives'].popitem(); MISTAKES.popitem()\nFIELDS |= {'follow_ups': (), 'kind': 'find-the-fault'}"
+        "VARIANT['alternatives'].popitem(); MISTAKES.popitem()\n"
+        "FIELDS |= {'follow_ups': (), 'kind': 'find-the-fault', 'complexity': ''}"
     ),
     "loops": "VARIANT['reference'] = REFERENCE.replace('    result', '    while x is None: pass\\n    result', 1)",
 }  # fmt: skip
@@ -98,6 +99,7 @@ for name in sys.argv[1:]:
         found[name] = {**report.to_dict(), "text": report.render_text()}
     except Exception as error:
         found[name] = {"raised": f"{type(error).__name__}: {error}"}
+found["two at once"] = audit.run(["sound", "wrong-alternative"], jobs=2).to_dict()
 print(json.dumps(found))
 """
 
@@ -171,6 +173,14 @@ def test_a_faulty_exercise_is_reported(reports, name, where):
         assert places[place], report["text"]
 
 
+def test_processes_that_share_the_work_find_the_same(reports):
+    both, one, other = reports["two at once"], reports["sound"], reports["wrong_alternative"]
+    assert not both["ok"] and both["alternatives"]["wrong"] == other["alternatives"]["wrong"]
+    for kind in ("references", "alternatives", "mistakes", "trivial", "diagnoses"):
+        assert both[kind]["right"] == one[kind]["right"] + other[kind]["right"]
+    assert both["mutants"]["killed"] == one["mutants"]["killed"] + other["mutants"]["killed"]
+
+
 def test_what_is_wrong_is_named(reports):
     assert reports["wrong_alternative"]["alternatives"]["wrong"] == ["wrong-alternative/numpy/alternatives/again"]
     assert reports["look_alikes"]["diagnoses"]["wrong"] == ["look-alikes/numpy/adds again is taken for adds"]
@@ -179,7 +189,7 @@ def test_what_is_wrong_is_named(reports):
     assert (
         "no mutant 'return result.cut()'" in stale and "'return result' is marked as equivalent but is killed" in stale
     )
-    assert len(reports["few"]["problems"]) == 4
+    assert len(reports["few"]["problems"]) == 5
     assert any("undeclared" in text or "declared" in text for text in reports["undeclared"]["problems"])
 
 

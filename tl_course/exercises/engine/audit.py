@@ -1,7 +1,9 @@
 """The bank audits itself: right answers pass, named and machine-made wrong ones fail, diagnoses hit."""
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import Any
 
 from tl_course import exercises
@@ -83,20 +85,55 @@ class AuditReport:
         return "\n".join([*lines, "audit passed" if self.ok else "audit FAILED"])
 
 
-def run(ids: Iterable[str] | None = None, progress: Callable[[str], None] = lambda name: None) -> AuditReport:
-    """Audit the exercises with these ids, or the whole bank. ``progress`` is called with each variant's name."""
+def run(
+    ids: Iterable[str] | None = None, progress: Callable[[str], None] = lambda name: None, jobs: int = 1
+) -> AuditReport:
+    """Audit the exercises with these ids, or the whole bank.
+
+    Args:
+        ids: which exercises.
+        progress: called with each variant's name.
+        jobs: so many processes share the work.
+    """
     report = AuditReport()
     bank = exercises.all_exercises() if ids is None else [exercises.get(name) for name in ids]
     if ids is None and not bank:
         report.problems.append("the bank is empty")
-    for exercise in bank:
-        report.problems += [f"{exercise.id}: {problem}" for problem in _faults(exercise)]
+    names = [exercise.id for exercise in bank]
+    if jobs == 1:
+        _add(report, map(_audit, names), bank, progress)
+    else:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            _add(report, pool.map(_audit, names), bank, progress)
+    return report
+
+
+def _add(
+    report: AuditReport, parts: Iterable[AuditReport], bank: Iterable[Exercise], progress: Callable[[str], None]
+) -> None:
+    """Put the reports on single exercises, as they come, into one."""
+    for exercise, part in zip(bank, parts, strict=True):
         for framework in exercise.variants:
             progress(f"{exercise.id} ({framework})")
-            try:
-                _VariantAudit(exercise, framework, report).run()
-            except (CourseError, LookupError, SyntaxError, TypeError, ValueError) as error:
-                report.problems.append(f"{exercise.id}/{framework}: cannot be audited: {type(error).__name__}: {error}")
+        for name in ("references", "alternatives", "mistakes", "trivial", "diagnoses"):
+            whole, more = getattr(report, name), getattr(part, name)
+            whole.right += more.right
+            whole.wrong += more.wrong
+        report.killed += part.killed
+        report.equivalent += part.equivalent
+        report.survived += part.survived
+        report.problems += part.problems
+
+
+def _audit(exercise_id: str) -> AuditReport:
+    """The report on one exercise."""
+    report, exercise = AuditReport(), exercises.get(exercise_id)
+    report.problems += [f"{exercise.id}: {problem}" for problem in _faults(exercise)]
+    for framework in exercise.variants:
+        try:
+            _VariantAudit(exercise, framework, report).run()
+        except (CourseError, LookupError, SyntaxError, TypeError, ValueError) as error:
+            report.problems.append(f"{exercise.id}/{framework}: cannot be audited: {type(error).__name__}: {error}")
     return report
 
 

@@ -150,7 +150,7 @@ class Exercise:
         variants: framework name to Variant.
         kind: "build" or "find-the-fault".
         time_limit: seconds a candidate may take for all cases together.
-        complexity: time and memory of the reference, in the statement's symbols: what an interviewer asks for afterwards.
+        complexity: time and memory of the reference, in the statement's symbols: what an interviewer asks for next.
     """
 
     id: str
