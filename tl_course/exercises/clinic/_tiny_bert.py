@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tl_course.exercises.engine.exercise import Plain
+from tl_course.exercises.engine.compare import holds
+from tl_course.exercises.engine.exercise import Finding, Plain
 from tl_course.exercises.fine_tuning_text._tiny_bert import VOCABULARY, WIDTH, Weights, bert_folder
 from tl_course.exercises.fine_tuning_text._tiny_encoder import softmax
+from tl_course.i18n import _
 
 Events = list[dict[str, Plain]]
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -78,6 +80,8 @@ def _read(events: Events, module: Any, args: tuple, kwargs: dict[str, Any], outp
         mask = given.get("attention_mask")
         ids = given["input_ids"].numpy()
         states = {"training": bool(module.training), "graph": torch.is_grad_enabled()}
+        tokens = {"first": output[0][:, 0], "pooled": output[1]}
+        states |= {name: value.detach().numpy().copy() for name, value in tokens.items() if value is not None}
         events.append({"kind": "read", "ids": ids, "mask": None if mask is None else mask.numpy(), **states})
     if events and isinstance(module, torch.nn.Linear) and module.out_features == CLASSES:
         found = {"features": args[0], "logits": output}
@@ -97,35 +101,52 @@ def _step(events: Events, optimizer: Any) -> None:
     events.append({"kind": "step", "rate": optimizer.param_groups[0]["lr"], "gradient": head, "encoder": encoder})
 
 
-def first_places(run: Callable[[], object]) -> list[str]:
-    """Devices of the first batch of token ids that is read, and of the weights it meets; the run ends there."""
+def places(run: Callable[[], object]) -> tuple[list[str], str]:
+    """A run on the device "meta", which holds no numbers, so that it ends with the first number asked for.
+
+    Returns:
+        The devices of the first batch of token ids that is read and of the weights it meets; and the error that says
+        that two devices met, or nothing.
+    """
     import torch
     from torch.nn.modules.module import register_module_forward_pre_hook
 
     found: list[str] = []
 
     def look(module: Any, args: tuple) -> None:
-        if isinstance(module, torch.nn.Embedding) and module.num_embeddings == VOCABULARY:
+        if isinstance(module, torch.nn.Embedding) and module.num_embeddings == VOCABULARY and not found:
             found.extend([str(args[0].device), str(module.weight.device)])
-            raise _Seen
 
     hook = register_module_forward_pre_hook(look)
     try:
         run()
-    except _Seen:
-        pass
+    except Exception as error:
+        return found, str(error) if "device" in str(error) else ""
     finally:
         hook.remove()
-    return found
+    return found, ""
 
 
-class _Seen(Exception):
-    """What was to be seen has been seen."""
+def judge_places(observed: dict[str, Plain]) -> Finding:
+    """Whether model and batches met on the device asked for."""
+    batch, model = observed["places"] or ("?", "?")
+    text = _("the batches are on {batch}, the model on {model}, and meta was asked for {error}")
+    right = batch == model == "meta" and not observed["error"]
+    return holds("device", right, text.format(batch=batch, model=model, error=observed["error"]).strip())
 
 
 def keys(ids: np.ndarray) -> list[tuple[int, ...]]:
     """Each text of a batch without its padding."""
     return [tuple(row[row > 0].tolist()) for row in ids]
+
+
+def head_reads_first(events: Events) -> bool:
+    """Whether a head, outside training, reads the first token's vector or what the pooler makes of it."""
+    return all(
+        any(np.allclose(event["features"], event.get(name, np.nan)) for name in ("first", "pooled"))
+        for event in events
+        if event["kind"] == "read" and not event["training"] and "features" in event
+    )
 
 
 def masks_right(events: Events) -> bool:

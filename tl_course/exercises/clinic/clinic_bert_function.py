@@ -8,9 +8,10 @@ from tl_course.exercises.clinic._tiny_bert import (
     draw_texts,
     encode,
     epochs_right,
-    first_places,
+    judge_places,
     keys,
     losses,
+    places,
     steps_right,
     text_folder,
     trained,
@@ -259,10 +260,7 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     """Calculate losses and gradients from the logits that were seen, and compare who was shown when."""
     inputs = case.inputs
     if case.criteria == ("device",):
-        text = _("the batches are on {batch}, the model on {model}, and {right} was asked for")
-        places = observed["places"] or ["?", "?"]
-        text = text.format(batch=places[0], model=places[1], right=inputs["device"])
-        return [holds("device", places == [inputs["device"]] * 2, text)]
+        return [judge_places(observed)]
     names = {name: keys(inputs[name]["ids"]) for name in ("train", "test")}
     labels = {key: int(y) for name in names for key, y in zip(names[name], inputs[name]["labels"], strict=True)}
     events = observed["events"]
@@ -311,7 +309,8 @@ def probe_pytorch(candidate, inputs):
         return candidate(folder, *sets, 3, inputs["device"], **settings)
 
     if inputs["device"] == "meta":
-        return {"places": first_places(run)}
+        found, error = places(run)
+        return {"places": found, "error": error}
     with watch() as events:
         result = run()
     if not isinstance(result, (tuple, list)) or len(result) != 3 or not isinstance(result[0], torch.nn.Module):
