@@ -136,6 +136,7 @@ def tiny_resnet(note: Callable[[dict[str, Plain]], None], head: str = "fc", clas
             size, area = list(images.shape[2:]), list(maps.shape[2:])
             known = {"training": self.bn1.training, "grad": torch.is_grad_enabled(), "size": size, "map": area}
             known |= {"pixels": as_array(pixels), "layout": as_array(layout.flatten(1))}
+            known |= {"stem": float(self.conv1.weight.detach().sum())}
             note({"event": "call", "logits": as_array(logits), "bias": as_array(last_linear(self).bias), **known})
             return logits
 
