@@ -11,6 +11,7 @@ from typing import Any
 from tl_course.bench.timing import seconds
 from tl_course.data import Split
 from tl_course.i18n import _
+from tl_course.selection_models import size_of
 from tl_course.systems.building import library
 
 AT_ONCE = 32
@@ -84,10 +85,9 @@ def _measure(name: str, classifier: Any, test: Split, folder: Path, milliseconds
 
 
 def num_parameters(classifier: Any) -> int:
-    """How many numbers a network has learnt or can learn."""
-    if framework_of(classifier) == "keras":
-        return int(classifier.model.count_params())
-    return sum(parameter.numel() for parameter in classifier.model.parameters())
+    """How many numbers a network has learnt or can learn; BatchNorm's statistics are neither."""
+    count, _megabytes = size_of(classifier.model)
+    return int(count or 0)
 
 
 def framework_of(classifier: Any) -> str:
