@@ -56,7 +56,7 @@ def cards(weak: bool, number: int, estimate: bool, **chosen: str | None) -> int:
     else:
         known = schedule.standings()
         next_one = min((known[card.id] for card in selected), key=lambda standing: standing.due)
-        ui.say(_("Nothing is due. The next card comes back {when}.").format(when=asking.when(next_one)))
+        ui.say(_("Nothing is due. The next card comes back {when}.").format(when=schedule.when(next_one)))
     return 0
 
 

@@ -1,17 +1,17 @@
 """Question cards in the terminal: answer in your own words, see what a full answer contains, rate yourself."""
 
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tl_course.errors import CourseError
-from tl_course.i18n import _, language
+from tl_course.i18n import _
 from tl_course.practice.cards import Card
+from tl_course.practice.estimating import Estimator
 from tl_course.practice.mock_report import section
-from tl_course.practice.schedule import Standing, record_review
-from tl_course.practice.terminal import Leave, Skip, Stopwatch, Terminal, clock
+from tl_course.practice.names import headline
+from tl_course.practice.rounds import Round
+from tl_course.practice.schedule import when
+from tl_course.practice.terminal import Leave, Skip, Terminal
+from tl_course.practice.timing import Stopwatch, clock
 
 if TYPE_CHECKING:
     from tl_course.practice.key_points import Estimate
@@ -30,37 +30,20 @@ def practise(ui: Terminal, cards: Sequence[Card], estimate: bool = True) -> int:
     Returns:
         The number of ratings given.
     """
-    from tl_course.practice import key_points
-
-    ready = Background(key_points.warm_up) if estimate and key_points.available(language()) else None
-    waiting, again, rated = deque(cards), set(), 0
-    while waiting:
-        card = waiting.popleft()
-        place = _("{left} to go").format(left=len(waiting)) if waiting else _("the last one")
+    estimator = Estimator(estimate)
+    going = Round(cards)
+    while (card := going.card) is not None:
+        place = _("{left} to go").format(left=going.left) if going.left else _("the last one")
         ui.heading(f"{headline(card)} {UNKNOWN} {place}")
         try:
-            rating = _ask(ui, card, ready)
+            _ask(ui, card, going, estimator)
         except Skip:
-            continue
+            going.skip()
         except Leave:
             break
-        rated += 1
-        if rating == 1 and card.id not in again:
-            again.add(card.id)
-            waiting.append(card)
     ui.say()
-    ui.say(_("{count} rated. Every rating is kept; come back when cards are due.").format(count=rated))
-    return rated
-
-
-def headline(card: Card) -> str:
-    """A card's topic, level and kind."""
-    return f" {UNKNOWN} ".join((topic_title(card.topic), _(card.level), _(card.kind)))
-
-
-def topic_title(topic: str) -> str:
-    """A topic as readers see it."""
-    return _(topic.replace("_", " "))
+    ui.say(_("{count} rated. Every rating is kept; come back when cards are due.").format(count=going.rated))
+    return going.rated
 
 
 def ask_answer(ui: Terminal, question: str) -> tuple[str, float]:
@@ -93,43 +76,13 @@ def show_key_points(ui: Terminal, card: Card, covered: "Estimate | None") -> Non
         ui.say("  " + covered.note(), "dim")
 
 
-class Background:
-    """Something slow that gets ready while the learner types."""
-
-    def __init__(self, work) -> None:
-        pool = ThreadPoolExecutor(1)
-        self._done: Future = pool.submit(work)
-        pool.shutdown(wait=False)
-
-    def estimate(self, card: Card, answer: str) -> "Estimate | None":
-        """Which key points the answer covers; None without an answer, or where it cannot be estimated."""
-        from tl_course.practice import key_points
-
-        try:
-            self._done.result()
-            return key_points.estimate(card, answer) if answer else None
-        except (CourseError, ImportError, OSError):
-            return None
-
-
-def _ask(ui: Terminal, card: Card, ready: Background | None) -> int:
+def _ask(ui: Terminal, card: Card, going: Round, estimator: Estimator) -> None:
     answer, seconds = ask_answer(ui, str(card.question))
-    show_key_points(ui, card, ready.estimate(card, answer) if ready else None)
+    show_key_points(ui, card, estimator.estimate(card, answer))
     show_answer(ui, card)
     ui.section(_("Asked next"), [str(card.follow_up.question)])
     prompt = _("How well did you know it? 1 again, 2 hard, 3 good, 4 easy; f: the answer to the next question")
     while (chosen := ui.choice("\n" + prompt, ("1", "2", "3", "4", "f"), "3" if answer else "1")) == "f":
         ui.section(str(card.follow_up.question), [str(card.follow_up.answer)])
-    standing = record_review(card, int(chosen), seconds, answer, language())
+    standing = going.rate(int(chosen), seconds, answer)
     ui.say(_("Comes back {when}.").format(when=when(standing)))
-    return int(chosen)
-
-
-def when(standing: Standing) -> str:
-    """How long until a card is due, in words."""
-    wait = standing.due - datetime.now(UTC)
-    if wait < timedelta(hours=1):
-        return _("in {count} min").format(count=max(1, round(wait / timedelta(minutes=1))))
-    if wait < timedelta(days=1):
-        return _("in {count} h").format(count=round(wait / timedelta(hours=1)))
-    return _("in {count} days").format(count=round(wait / timedelta(days=1)))

@@ -10,7 +10,8 @@ from tl_course.exercises.engine.exercise import Exercise
 from tl_course.exercises.engine.stub import stub
 from tl_course.exercises.engine.verdict import Verdict
 from tl_course.i18n import _
-from tl_course.practice.terminal import Skip, Stopwatch, Terminal, clock
+from tl_course.practice.terminal import Skip, Terminal
+from tl_course.practice.timing import Stopwatch, clock
 
 FOLDER = Path("practice")  # where answers are written, below the folder one works in
 

@@ -1,4 +1,4 @@
-"""The estimate of what an answer covers, for whoever asks: it gets ready while the learner types, and may be missing."""
+"""The estimate of what an answer covers: it gets ready while the learner types, and may be missing."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
-from tl_course.i18n import _, language
+from tl_course.i18n import _
 from tl_course.practice import asking, coding, mock
+from tl_course.practice.estimating import Estimator
 from tl_course.practice.mock import Item, Mock
-from tl_course.practice.mock_report import Report, compare, report
-from tl_course.practice.terminal import Leave, Skip, Stopwatch, Terminal, clock
+from tl_course.practice.mock_report import Report, compare, compare_columns, report
+from tl_course.practice.names import headline, title
+from tl_course.practice.terminal import Leave, Skip, Terminal
+from tl_course.practice.timing import Stopwatch, clock
 
 
 def interview(ui: Terminal, known: Mock, folder: Path = coding.FOLDER, estimate: bool = True) -> Report | None:
@@ -15,7 +18,7 @@ def interview(ui: Terminal, known: Mock, folder: Path = coding.FOLDER, estimate:
     Returns:
         The report; None where the learner left before the end, which can be made up for later.
     """
-    ui.heading(_("Mock interview: {level}, seed {seed}").format(level=_(known.level), seed=known.seed))
+    ui.heading(_("Mock interview: {level}, seed {seed}").format(level=title(known.level), seed=known.seed))
     ui.say(_("The clock runs while a question is open. :s passes on a question, :q stops; you can go on later."), "dim")
     try:
         for place in known.to_answer:
@@ -44,19 +47,18 @@ def show_report(ui: Terminal, found: Report) -> None:
         score = _("not reached") if line.score is None else f"{line.score:.0%}"
         spent = f"{clock(line.seconds)} / {line.item.minutes}:00"
         missed = [_("missed: {point}").format(point=point) for point in line.missed]
-        ui.section(f"{score}  {_(line.item.kind)}  {spent}", [line.title, *missed])
+        ui.section(f"{score}  {title(line.item.kind)}  {spent}", [line.title, *missed])
     ui.section(_("Study next"), found.study or [_("Nothing fell below three quarters. Try a higher level.")])
     rows = compare([known for known in mock.history() if known.finished])
     ui.section(_("Your interviews"), [])
-    columns = {"date": _("date"), "level": _("level"), "seed": _("seed"), "total": _("total")}
-    ui.table(rows, columns | {kind: _(kind) for kind, *_rest in mock.PARTS})
+    ui.table(rows, compare_columns())
 
 
 def _ask(ui: Terminal, known: Mock, place: int, folder: Path) -> Mock:
     item = known.items[place]
     head = _("Question {number} of {count}").format(number=place + 1, count=len(known.items))
     times = _("{minutes} min, {left} left").format(minutes=item.minutes, left=clock(known.seconds_left))
-    ui.heading(f"{head} {asking.UNKNOWN} {_(item.kind)} {asking.UNKNOWN} {times}")
+    ui.heading(f"{head} {asking.UNKNOWN} {title(item.kind)} {asking.UNKNOWN} {times}")
     if item.kind == "coding":
         return _code(ui, known, place, folder)
     watch = Stopwatch()
@@ -88,29 +90,26 @@ def _after_coding(ui: Terminal, known: Mock) -> None:
 
 def _score_answers(ui: Terminal, known: Mock, estimate: bool) -> Mock:
     """Let the learner say which key points each answer had; the estimate only proposes."""
-    from tl_course.practice import key_points
-
     if not known.to_score:
         return known
     ui.heading(_("The clock has stopped. Now your answers, one by one"))
-    ready = asking.Background(key_points.warm_up) if estimate and key_points.available(language()) else None
+    estimator = Estimator(estimate)
     for place in known.to_score:
-        known = _score(ui, known, place, known.items[place], ready)
+        known = _score(ui, known, place, known.items[place], estimator)
     return known
 
 
-def _score(ui: Terminal, known: Mock, place: int, item: Item, ready: asking.Background | None) -> Mock:
+def _score(ui: Terminal, known: Mock, place: int, item: Item, estimator: Estimator) -> Mock:
     card, answer = item.card, known.answers[place]["answer"]
-    ui.heading(asking.headline(card))
+    ui.heading(headline(card))
     ui.section(str(card.question), answer.splitlines() or [_("(no answer)")])
-    covered = ready.estimate(card, answer) if ready else None
+    covered = estimator.estimate(card, answer)
     asking.show_key_points(ui, card, covered)
     asking.show_answer(ui, card)
     count = len(card.key_points)
     proposed = [number for number, flag in enumerate(covered.covered, 1) if flag] if covered else []
-    held = sorted(set(_held(ui, count, proposed, bool(answer))))
-    missed = [number - 1 for number in range(1, count + 1) if number not in held]
-    return mock.record_score(known, place, len(held) / count, missed)
+    held = _held(ui, count, proposed, bool(answer))
+    return mock.record_points(known, place, [number - 1 for number in held])
 
 
 def _held(ui: Terminal, count: int, proposed: list[int], answered: bool) -> list[int]:

@@ -8,7 +8,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +172,12 @@ def record_score(mock: Mock, place: int, score: float | None, missed: Sequence[i
     """Write down what an answer was worth (None: time ran out before it) and the places of the key points it missed."""
     insert("mock_scores", mock=mock.id, place=place, at=time.time(), score=score, missed=json.dumps(list(missed)))
     return _again(mock)
+
+
+def record_points(mock: Mock, place: int, held: Iterable[int]) -> Mock:
+    """Write down which key points of its card an answer had, by their places; the score is their share."""
+    count, had = len(mock.items[place].card.key_points), set(held)
+    return record_score(mock, place, len(had) / count, [number for number in range(count) if number not in had])
 
 
 def end(mock: Mock) -> Mock:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from tl_course.i18n import _
 from tl_course.practice.mock import PARTS, Item, Mock
+from tl_course.practice.names import title
 
 ENOUGH = 0.75  # below this share an answer sends its learner back to the lesson
 
@@ -76,6 +77,12 @@ def compare(mocks: Sequence[Mock]) -> list[dict[str, str]]:
         row |= {"seed": str(known.mock.seed), "total": f"{known.score:.0%}"}
         rows.append(row | {kind: f"{value:.0%}" for kind, value in known.areas.items()})
     return rows
+
+
+def compare_columns() -> dict[str, str]:
+    """The titles of these rows."""
+    titles = {"date": _("date"), "level": _("level"), "seed": _("seed"), "total": _("total")}
+    return titles | {kind: title(kind) for kind, *_rest in PARTS}
 
 
 def section(link: str) -> str:

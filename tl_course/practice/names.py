@@ -1,6 +1,7 @@
 """The names that data files use for topics, levels and kinds, as readers see them."""
 
 from tl_course.i18n import _
+from tl_course.practice.cards import Card
 
 
 def title(name: str) -> str:
@@ -25,3 +26,8 @@ def title(name: str) -> str:
         "coding": _("coding"),
         "design": _("design"),
     }[name]
+
+
+def headline(card: Card) -> str:
+    """A card's topic, level and kind."""
+    return " \N{MIDDLE DOT} ".join((title(card.topic), title(card.level), title(card.kind)))

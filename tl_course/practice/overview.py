@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from tl_course.i18n import _
 from tl_course.practice import mock
 from tl_course.practice.cards import all_cards
-from tl_course.practice.mock_report import compare
+from tl_course.practice.mock_report import compare, compare_columns
 from tl_course.practice.names import title
 from tl_course.practice.schedule import standings
-from tl_course.practice.terminal import Terminal, clock
+from tl_course.practice.terminal import Terminal
+from tl_course.practice.timing import clock
 
 
 def show(ui: Terminal) -> None:
@@ -24,7 +25,7 @@ def show(ui: Terminal) -> None:
     rows = [
         {"key": "1", "name": _("Question cards"), "what": _("due ones first, then new ones"), "command": "cards"},
         {"key": "2", "name": _("Coding problem"), "what": _("a blank file, a timer, a verdict"), "command": "code"},
-        {"key": "3", "name": _("The clinic"), "what": _("programs from tutorials: find and mend"), "command": "clinic"},
+        {"key": "3", "name": _("The clinic"), "what": _("faulty programs to mend"), "command": "clinic"},
         {"key": "4", "name": _("Mock interview"), "what": _("45 minutes and a report"), "command": "mock"},
         {"key": "5", "name": _("Progress"), "what": _("by topic; past interviews"), "command": "progress"},
         {"key": "q", "name": _("Quit"), "what": "", "command": ""},
@@ -33,12 +34,14 @@ def show(ui: Terminal) -> None:
         left = _("goes on: {level}, {left} left")
         rows[3]["what"] = left.format(level=title(pending.level), left=clock(pending.seconds_left))
     ui.say()
-    ui.table(rows, {"key": "", "name": "", "what": "", "command": "tl-course practice ..."})
+    for row in rows:
+        row["command"] = f"tl-course practice {row['command']}" if row["command"] else ""
+    ui.table(rows, {"key": "", "name": "", "what": "", "command": ""})
     ui.say()
 
 
-def show_progress(ui: Terminal) -> None:
-    """How each topic stands, and the interviews so far."""
+def by_topic() -> list[dict[str, str]]:
+    """How each topic stands, as rows: topic, seen, and once cards were seen: recall, weak."""
     known = standings()
     topics = defaultdict(list)
     for card in all_cards():
@@ -51,11 +54,19 @@ def show_progress(ui: Terminal) -> None:
             row["recall"] = f"{sum(one.recall for one in seen) / len(seen):.0%}"
             row["weak"] = str(sum(one.rating <= 2 for one in seen))
         rows.append(row)
+    return rows
+
+
+def topic_columns() -> dict[str, str]:
+    """The titles of these rows."""
+    return {"topic": _("topic"), "seen": _("seen"), "recall": _("likely known"), "weak": _("rated again or hard")}
+
+
+def show_progress(ui: Terminal) -> None:
+    """How each topic stands, and the interviews so far."""
     ui.heading(_("By topic"))
-    titles = {"topic": _("topic"), "seen": _("seen"), "recall": _("likely known"), "weak": _("rated again or hard")}
-    ui.table(rows, titles)
+    ui.table(by_topic(), topic_columns())
     interviews = compare([one for one in mock.history() if one.finished])
     if interviews:
         ui.heading(_("Your interviews"))
-        columns = {"date": _("date"), "level": _("level"), "seed": _("seed"), "total": _("total")}
-        ui.table(interviews, columns | {kind: title(kind) for kind, *_rest in mock.PARTS})
+        ui.table(interviews, compare_columns())

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -123,6 +123,16 @@ def queue(cards: Sequence[Card], weak: bool = False, now: datetime | None = None
         return asked + sorted((card for card in new if card.topic in bad), key=lambda card: bad[card.topic])
     due = sorted((card for card in seen if known[card.id].due <= now), key=lambda card: known[card.id].recall)
     return due + [card for level in LEVELS for card in _taking_turns([card for card in new if card.level == level])]
+
+
+def when(standing: Standing) -> str:
+    """How long until a card is due, in words."""
+    wait = standing.due - datetime.now(UTC)
+    if wait < timedelta(hours=1):
+        return _("in {count} min").format(count=max(1, round(wait / timedelta(minutes=1))))
+    if wait < timedelta(days=1):
+        return _("in {count} h").format(count=round(wait / timedelta(hours=1)))
+    return _("in {count} days").format(count=round(wait / timedelta(days=1)))
 
 
 def _taking_turns(cards: Sequence[Card]) -> list[Card]:

@@ -1,7 +1,6 @@
 """The terminal of interview practice: asks and shows line by line, so that it works over ssh and in a pipe."""
 
 import contextlib
-import time
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
@@ -56,7 +55,7 @@ class Terminal:
 
     def table(self, rows: Sequence[dict[str, str]], columns: dict[str, str]) -> None:
         """Rows under titles; ``columns`` maps a row's keys to the titles."""
-        table = Table(*map(escape, columns.values()), box=None, pad_edge=False)
+        table = Table(*map(escape, columns.values()), box=None, pad_edge=False, show_header=any(columns.values()))
         for row in rows:
             table.add_row(*(escape(row.get(name, "")) for name in columns))
         self.console.print(table)
@@ -101,21 +100,3 @@ class Terminal:
             if all(word.isdecimal() and 1 <= int(word) <= highest for word in words):
                 return sorted({int(word) for word in words})
             self.say(_("Please type numbers from 1 to {highest}, like 2 5 9").format(highest=highest))
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, as 31:05; -1:10 for time overdrawn."""
-    sign, whole = ("-", -seconds) if seconds < 0 else ("", seconds)
-    return f"{sign}{int(whole) // 60}:{int(whole) % 60:02}"
-
-
-class Stopwatch:
-    """Seconds since it was made."""
-
-    def __init__(self) -> None:
-        self.began = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """How long it has been running."""
-        return time.monotonic() - self.began
