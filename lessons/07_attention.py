@@ -188,7 +188,7 @@ claim(
 #
 # **Predict before you run.** Much is written about BERT's heads resting on **[SEP]**. How large is the share of attention that tokens of MiniLM give to [SEP], and to [CLS]? The uniform share is about 6 %.
 
-# %%
+# %% tags=["varies"]
 tweets = data.load("sentiment", domain="tweets")
 short = [text for text in tweets.test.x.tolist() if 6 <= len(text.split()) <= 18][:80]
 many = attention_maps(encoder, short)
