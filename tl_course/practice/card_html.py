@@ -3,7 +3,7 @@
 import html
 import re
 from collections.abc import Sequence
-from typing import get_args
+from typing import cast, get_args
 
 from tl_course.errors import BadInput
 from tl_course.i18n import Language, _
@@ -83,7 +83,7 @@ def check_choice(cards: Sequence[Card], languages: Sequence[str]) -> tuple[Langu
         raise BadInput(_("languages out of en, zh, each once"), repr(languages), _('give ("en",), ("zh",) or both'))
     if not cards:
         raise BadInput(_("at least one card"), _("none"), _("choose a topic, level or lesson that has cards"))
-    return tuple(language for language in languages if language in known)
+    return tuple(cast(Language, language) for language in languages)
 
 
 def markup(text: str) -> str:
