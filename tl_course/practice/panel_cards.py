@@ -11,6 +11,8 @@ from tl_course.practice.cards import Card, all_cards
 from tl_course.practice.estimating import Estimator
 from tl_course.practice.names import headline, title
 from tl_course.practice.panel_parts import (
+    FIELD,
+    LABEL,
     View,
     choice,
     folded,
@@ -31,19 +33,22 @@ if TYPE_CHECKING:
     from tl_course.practice.key_points import Estimate
 
 
+ANY = ""  # a list's choice that leaves any
+
+
 class CardsView(View):
     """Choose cards, go through them one by one; each rating is kept at once."""
 
     def __init__(self, estimate: bool = True) -> None:
         super().__init__()
         self._estimate = estimate
-        self.filters = {name: choice(label, _options(name)) for name, label in _filters().items()}
+        self.filters = {name: choice(label, _options(name), ANY) for name, label in _filters().items()}
         self.weak = widgets.Checkbox(description=_("What went badly before, due or not"), indent=False)
-        wide = {"description_width": "9em"}
-        self.number = widgets.BoundedIntText(10, min=1, max=200, description=_("At most"), style=wide)
+        most = _("At most")
+        self.number = widgets.BoundedIntText(10, min=1, max=200, description=most, layout=FIELD, style=LABEL)
         self.begin = self.button(_("Begin"), self._begin, primary=True)
-        self.setup = widgets.VBox([*self.filters.values(), self.number, self.weak, self.begin])
-        self.said, self.question, self.solution = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.setup = widgets.VBox([*self.filters.values(), self.number, self.weak, row(self.begin)])
+        self.said, self.question, self.points, self.solution = (widgets.HTML() for _place in range(4))
         self.answer = text_area(_("Your answer, in your own words"), 6)
         self.reveal = self.button(_("Show the answer"), self._reveal, primary=True)
         self.skip = self.button(_("Skip"), self._skip)
@@ -52,12 +57,14 @@ class CardsView(View):
         self.ratings = [self.button(text, partial(self._rate, rating)) for rating, text in names.items()]
         self.rating = widgets.VBox([widgets.HTML(markup(_("How well did you know it?"))), row(*self.ratings)])
         buttons = row(self.reveal, self.skip, self.stop)
-        self.asking = widgets.VBox([self.question, self.answer, buttons, self.solution, self.rating])
+        self.asking = widgets.VBox([self.question, self.answer, buttons, self.points, self.rating, self.solution])
         self.box.children = (self.setup, self.said, self.asking, self.trouble)
         self._stop()
 
     def _begin(self) -> None:
-        selected = schedule.select_cards(all_cards(), **{name: field.value for name, field in self.filters.items()})
+        selected = schedule.select_cards(
+            all_cards(), **{name: field.value or None for name, field in self.filters.items()}
+        )
         waiting = schedule.queue(selected, self.weak.value)[: self.number.value]
         if not waiting:
             self.said.value = soft(_nothing(selected, self.weak.value))
@@ -76,7 +83,7 @@ class CardsView(View):
             return
         place = _("{place} of {total}").format(place=self.round.done + 1, total=self.round.total)
         self.question.value = soft(f"{place} \N{MIDDLE DOT} {headline(card)}") + question(card)
-        self.answer.value, self.answer.disabled, self.solution.value = "", False, ""
+        self.answer.value, self.answer.disabled, self.points.value, self.solution.value = "", False, "", ""
         for widget, visible in ((self.setup, False), (self.asking, True), (self.reveal, True), (self.rating, False)):
             shown(widget, visible)
         self.watch = Stopwatch()
@@ -88,12 +95,12 @@ class CardsView(View):
             return
         self.answer.disabled = True
         shown(self.reveal, False)
-        self.solution.value = key_points(card, None) + full_answer(card)
+        self.points.value, self.solution.value = key_points(card, None), full_answer(card)
         shown(self.rating, True)
         self.ratings[2 if self.answer.value.strip() else 0].focus()
         covered = self.estimator.estimate(card, self.answer.value.strip())
         if covered:
-            self.solution.value = key_points(card, covered) + full_answer(card)
+            self.points.value = key_points(card, covered)
 
     def _rate(self, rating: int) -> None:
         standing = self.round.rate(rating, self.seconds, self.answer.value.strip())
@@ -145,7 +152,7 @@ def _filters() -> dict[str, str]:
     return {"topic": _("Topic"), "level": _("Level"), "lesson": _("Lesson"), "kind": _("Kind")}
 
 
-def _options(name: str) -> list[tuple[str, str | None]]:
+def _options(name: str) -> list[tuple[str, str]]:
     """What a filter offers: any, then what the cards have."""
     found = dict.fromkeys(getattr(card, name).partition("#")[0] for card in all_cards())
     if name == "level":
@@ -154,7 +161,7 @@ def _options(name: str) -> list[tuple[str, str | None]]:
         names = [(lesson, lesson) for lesson in sorted(found)]
     else:
         names = [(title(value), value) for value in found]
-    return [(_("any"), None), *names]
+    return [(_("any"), ANY), *names]
 
 
 def _nothing(selected: list[Card], weak: bool) -> str:

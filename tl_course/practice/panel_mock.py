@@ -10,7 +10,7 @@ from tl_course.practice.mock import Mock
 from tl_course.practice.mock_report import compare, compare_columns
 from tl_course.practice.names import title
 from tl_course.practice.panel_open import OpenQuestion
-from tl_course.practice.panel_parts import View, choice, markup, row, shown, table, titled
+from tl_course.practice.panel_parts import FIELD, LABEL, View, choice, markup, row, shown, table, titled
 from tl_course.practice.panel_report import report_html
 from tl_course.practice.panel_score import ScoreView
 from tl_course.practice.schedule import LEVELS
@@ -26,7 +26,7 @@ class MockView(View):
         super().__init__()
         self.level = choice(_("Level"), [(title(level), level) for level in LEVELS], "mid")
         seed = random.SystemRandom().randrange(10_000)
-        self.seed = widgets.IntText(seed, description=_("Seed"), style={"description_width": "9em"})
+        self.seed = widgets.IntText(seed, description=_("Seed"), layout=FIELD, style=LABEL)
         self.framework = choice(_("Framework"), FRAMEWORKS, "pytorch")
         self.begin = self.button(_("Begin a new interview"), self._begin)
         self.resume = self.button(_("Go on"), self._resume, primary=True)

@@ -22,7 +22,8 @@ STYLE = """<style>
 .tl-practice .widget-html-content :is(p, ul, ol, h4, pre, table, details, dl) { margin: .35em 0; }
 .tl-practice .widget-html-content :is(ul, ol) { padding-left: 1.8em; }
 .tl-practice .widget-html-content h4 { font-size: 1em; font-weight: 600; margin-top: .9em; }
-.tl-practice .widget-html-content dd { margin: 0 0 .4em 1.4em; }
+.tl-practice .widget-html-content dt { float: none; width: auto; font-weight: 600; }
+.tl-practice .widget-html-content dd { float: none; width: auto; margin: 0 0 .4em 1.4em; }
 .tl-practice .widget-html-content summary { cursor: pointer; }
 .tl-practice .widget-html-content a { color: var(--jp-content-link-color, LinkText); text-decoration: underline; }
 .tl-practice .widget-html-content table { border-collapse: collapse; }
@@ -38,7 +39,8 @@ STYLE = """<style>
 .tl-practice pre .tl-number { color: var(--jp-content-font-color2, inherit); user-select: none; }
 .tl-practice .widget-textarea { flex-direction: column; width: auto; height: auto; }
 .tl-practice .widget-textarea .widget-label { width: auto; text-align: left; }
-.tl-practice textarea { resize: vertical; line-height: 1.5; font-size: var(--jp-content-font-size1, 14px); }
+.tl-practice textarea { box-sizing: border-box; resize: vertical; line-height: 1.5;
+  font-size: var(--jp-content-font-size1, 14px); }
 .tl-practice :is(.widget-checkbox, .widget-radio) { width: auto; height: auto; line-height: 1.5; }
 .tl-practice .widget-checkbox label { white-space: normal; display: flex; align-items: flex-start; height: auto;
   line-height: 1.5; padding: .15em 0; }
@@ -52,6 +54,7 @@ STYLE = """<style>
   outline: 2px solid var(--jp-brand-color1, Highlight); outline-offset: 1px; }
 </style>"""
 
+FIELD, LABEL = {"width": "26em"}, {"description_width": "8em"}  # of a field with its label at the left
 _CODE = re.compile(r"`([^`]+)`")
 
 
@@ -92,14 +95,14 @@ def shown(widget: widgets.DOMWidget, visible: bool) -> None:
     widget.layout.display = None if visible else "none"
 
 
-def choice(label: str, options: Iterable[tuple[str, object]], value: object = None) -> widgets.Dropdown:
+def choice(label: str, options: Iterable[tuple[str, str]], value: str) -> widgets.Dropdown:
     """A labelled list to choose from."""
-    return widgets.Dropdown(description=label, options=list(options), value=value, style={"description_width": "9em"})
+    return widgets.Dropdown(description=label, options=list(options), value=value, layout=FIELD, style=LABEL)
 
 
 def text_area(label: str, rows: int, code: bool = False) -> widgets.Textarea:
     """A labelled field for some lines, in a monospaced font for code."""
-    made = widgets.Textarea(description=label, rows=rows, layout=widgets.Layout(width="100%"))
+    made = widgets.Textarea(description=label, rows=rows, layout=widgets.Layout(width="auto"))
     if code:
         made.add_class("tl-code")
     return made

@@ -9,7 +9,7 @@ from tl_course.i18n import _
 from tl_course.practice import mock
 from tl_course.practice.mock_report import compare, compare_columns
 from tl_course.practice.overview import by_topic, topic_columns
-from tl_course.practice.panel_parts import View, row, soft, table, titled
+from tl_course.practice.panel_parts import FIELD, LABEL, View, row, soft, table, titled
 
 
 class ProgressView(View):
@@ -18,9 +18,7 @@ class ProgressView(View):
     def __init__(self) -> None:
         super().__init__()
         self.shown, self.said = widgets.HTML(), widgets.HTML()
-        wide = {"description_width": "9em"}
-        self.path = widgets.Text("tl_course_progress.json", description=_("JSON file"), style=wide)
-        self.path.layout.width = "36em"
+        self.path = widgets.Text("tl_course_progress.json", description=_("JSON file"), layout=FIELD, style=LABEL)
         self.keep = self.button(_("Export my progress"), self._export)
         self.add = self.button(_("Import"), self._import)
         self.box.children = (self.shown, self.path, row(self.keep, self.add), self.said, self.trouble)
