@@ -167,6 +167,8 @@ def export_cards(form: str | None, path: Path, lang: str | None, topic: str | No
     if chosen not in languages:
         raise BadInput(_("a language out of en, zh, both"), repr(chosen), _("name one of them"))
     selected = schedule.select_cards(all_cards(), topic=topic, level=level)
+    if path.suffix.lower() == ".pdf":
+        click.echo(_("A PDF of many cards takes a minute or more ..."), err=True)
     {"anki": anki, "sheet": sheet}[form].export(selected, path, languages[chosen])
     click.echo(_("{count} cards are in {path}").format(count=len(selected), path=path))
     return 0
