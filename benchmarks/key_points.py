@@ -5,6 +5,7 @@ fitted, and the threshold is the one of highest recall at a precision of 0.85 in
 test half: precision, recall and F1 over key points, with 95 % intervals from a bootstrap over cards, and for each kind
 of answer the share of points that are ticked though they are not covered. Answers that deny the key points or exchange
 their roles (swapped = true) are neither fitted on nor part of precision and recall; their share stands by itself.
+All answers were written for this purpose and labelled by their writer, once: what learners really say may be harder.
 
     python benchmarks/key_points.py        writes tl_course/practice/key_points.json
 """
