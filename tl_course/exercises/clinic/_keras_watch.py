@@ -1,9 +1,10 @@
 """Small networks with the interface of `keras.applications`, and a record of what reaches them and the loss."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class Watch:
         initial: the weights each of them was given.
         started: each variable that training could move, and its value before the first step.
         optimizer: what takes the steps: its class's name and its rate.
+        fits: one entry for each call of `fit`: what moved of the backbone, whether anything else did, and the rate.
     """
 
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -37,6 +39,7 @@ class Watch:
     initial: list[list[np.ndarray]] = field(default_factory=list)
     started: list[tuple[Any, np.ndarray]] = field(default_factory=list)
     optimizer: tuple[str, float] = ("", 0.0)
+    fits: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, model, pretrained: list[np.ndarray] | None) -> None:
         """Note a new backbone, and give it its pretrained weights."""
@@ -69,16 +72,22 @@ class Watch:
 
 @contextmanager
 def watching(watch: Watch) -> Iterator[None]:
-    """A new Keras session that runs eagerly; notes each batch that reaches a compiled loss."""
+    """A new Keras session that runs eagerly; notes each batch that reaches a compiled loss, and each call of `fit`.
+
+    A train function that Keras has traced keeps the variables it was traced with until `compile` is called again. Eager
+    steps would not, so `fit` sees to it here.
+    """
     import keras
     import tensorflow as tf
 
     keras.utils.clear_session()  # names of layers begin anew
     tf.config.run_functions_eagerly(True)
-    original = keras.Model.compute_loss
+    names = ("compute_loss", "compile", "fit")
+    original = {name: getattr(keras.Model, name) for name in names}
+    traced: dict[int, set[int]] = {}  # model to variables that its train function moves
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        loss = original(self, x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        loss = original["compute_loss"](self, x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         if hasattr(loss, "numpy"):
             if training and not watch.started:
                 watch.started = [(variable, as_array(variable.value)) for variable in self.trainable_variables]
@@ -87,21 +96,60 @@ def watching(watch: Watch) -> Iterator[None]:
             watch.steps.append({**arrays, "training": bool(training), "loss": float(loss)})
         return loss
 
-    keras.Model.compute_loss = compute_loss
+    def compile_model(self, *args, **kwargs):
+        traced.pop(id(self), None)
+        return original["compile"](self, *args, **kwargs)
+
+    def fit(self, *args, **kwargs):
+        known = traced.setdefault(id(self), {id(variable) for variable in self.trainable_variables})
+        late = [variable for variable in self.trainable_variables if id(variable) not in known]
+        before = {id(variable): as_array(variable.value) for variable in self.variables}
+        for variable in late:
+            variable.trainable = False
+        try:
+            return original["fit"](self, *args, **kwargs)
+        finally:
+            for variable in late:
+                variable.trainable = True
+            watch.fits.append(_what_moved(self, before, watch))
+
+    for name, function in zip(names, (compute_loss, compile_model, fit), strict=True):
+        setattr(keras.Model, name, function)
     try:
         yield
     finally:
-        keras.Model.compute_loss = original
+        for name, function in original.items():
+            setattr(keras.Model, name, function)
         tf.config.run_functions_eagerly(False)
 
 
-def vgg16(pretrained: list[np.ndarray], size: tuple[int, int], watch: Watch) -> Callable:
+def _what_moved(model, before: dict[int, np.ndarray], watch: Watch) -> dict[str, Any]:
+    labels = {
+        id(variable): f"{layer.name}/{variable.name}"
+        for base in watch.built
+        for layer in base.layers
+        for variable in layer.variables
+    }
+    moved = [v for v in model.variables if not np.array_equal(before.get(id(v)), as_array(v.value))]
+    names = sorted(labels[id(variable)] for variable in moved if id(variable) in labels)
+    rate = float(model.optimizer.learning_rate)
+    head = any(id(variable) not in labels for variable in moved)
+    return {"backbone": names, "head": head, "rate": rate, "optimizer": type(model.optimizer).__name__}
+
+
+def vgg16(
+    pretrained: list[np.ndarray],
+    size: tuple[int, int],
+    watch: Watch,
+    files: Mapping[str, list[np.ndarray]] = MappingProxyType({}),
+) -> Callable:
     """A function with the interface of `keras.applications.VGG16` that builds a tiny network.
 
     Args:
         pretrained: its weights, first layer first (see `vgg_weights`).
         size: (H, W), the only size that its top takes.
         watch: notes what reaches the network.
+        files: other weights by the name of the file in which they would be.
     """
     import keras
     from keras import layers
@@ -118,7 +166,7 @@ def vgg16(pretrained: list[np.ndarray], size: tuple[int, int], watch: Watch) -> 
         classifier_activation="softmax",
         name="vgg16",
     ):
-        _check_weights(weights)
+        _check_weights(weights, files)
         if input_shape is not None and include_top and tuple(input_shape) != (*size, 3):
             raise ValueError(f"When include_top is True, input_shape should be {(*size, 3)}")
         if weights == "imagenet" and include_top and classes != 1000:
@@ -138,8 +186,9 @@ def vgg16(pretrained: list[np.ndarray], size: tuple[int, int], watch: Watch) -> 
         elif pooling in ("avg", "max"):
             pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
             x = pool()(x)
-        model = keras.Model(inputs, x, name=name)
-        watch.add(model, pretrained if weights == "imagenet" else None)
+        sources = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
+        model = keras.Model(sources, x, name=name)
+        watch.add(model, {None: None, "imagenet": pretrained, **files}[weights])
         return model
 
     return backbone
@@ -159,8 +208,8 @@ def _first_layer(watch: Watch):
     return First
 
 
-def _check_weights(weights) -> None:
-    if weights not in ("imagenet", None):
+def _check_weights(weights, files=()) -> None:
+    if weights not in ("imagenet", None, *files):
         raise ValueError(f"weights should be None or 'imagenet', not {weights!r}")
 
 
@@ -183,6 +232,19 @@ def vgg_weights(rng: np.random.Generator, size: tuple[int, int], num_source: int
 
 def vgg_features(pretrained: list[np.ndarray], images: np.ndarray) -> np.ndarray:
     """The averaged features of the tiny network, (N, 6), for images that are preprocessed already."""
+    return vgg_map(pretrained, images).mean(axis=(1, 2))
+
+
+def vgg_scores(weights: list[np.ndarray], images: np.ndarray) -> np.ndarray:
+    """The logits of the tiny network with its top, (N, K), for images that are preprocessed already."""
+    x = vgg_map(weights, images).reshape(len(images), -1)
+    for kernel, bias in (weights[4:6], weights[6:8]):
+        x = np.maximum(x @ kernel + bias, 0)
+    return x @ weights[8] + weights[9]
+
+
+def vgg_map(pretrained: list[np.ndarray], images: np.ndarray) -> np.ndarray:
+    """The last feature map of the tiny network, (N, H / 4, W / 4, 6)."""
     x = images
     for kernel, bias in (pretrained[:2], pretrained[2:4]):
         padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -190,7 +252,7 @@ def vgg_features(pretrained: list[np.ndarray], images: np.ndarray) -> np.ndarray
         x = np.maximum(np.einsum("nhwcij,ijcd->nhwd", windows, kernel) + bias, 0)
         n, height, width, depth = x.shape
         x = x.reshape(n, height // 2, 2, width // 2, 2, depth).max(axis=(2, 4))
-    return x.mean(axis=(1, 2))
+    return x
 
 
 def vgg_preprocessed(images: np.ndarray) -> np.ndarray:
@@ -256,3 +318,74 @@ def nested_layers(model) -> list[Any]:
     for layer in model.layers:
         found += nested_layers(layer) if isinstance(layer, keras.Model) else [layer]
     return found
+
+
+def mobilenet_v2(pretrained: list[np.ndarray], watch: Watch) -> Callable:
+    """A function with the interface of `keras.applications.MobileNetV2` that builds a tiny network with BatchNorm.
+
+    Args:
+        pretrained: its weights (see `mobilenet_weights`).
+        watch: notes what reaches the network.
+    """
+    import keras
+    from keras import layers
+
+    first = _first_layer(watch)
+
+    def backbone(
+        input_shape=None,
+        alpha=1.0,
+        include_top=True,
+        weights="imagenet",
+        input_tensor=None,
+        pooling=None,
+        classes=1000,
+        classifier_activation="softmax",
+        name="mobilenetv2_1.00_224",
+    ):
+        _check_weights(weights)
+        inputs = keras.Input(input_shape or (None, None, 3)) if input_tensor is None else input_tensor
+        x = first(pretrained[0].shape[-1], 3, strides=2, padding="same", use_bias=False, name="Conv1")(inputs)
+        x = layers.ReLU(6.0, name="Conv1_relu")(layers.BatchNormalization(momentum=0.9, name="bn_Conv1")(x))
+        x = layers.Conv2D(pretrained[5].shape[-1], 1, use_bias=False, name="Conv_1")(x)
+        x = layers.ReLU(6.0, name="out_relu")(layers.BatchNormalization(momentum=0.9, name="Conv_1_bn")(x))
+        if include_top:
+            x = layers.GlobalAveragePooling2D()(x)
+            x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
+        elif pooling in ("avg", "max"):
+            x = (layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D)()(x)
+        sources = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
+        model = keras.Model(sources, x, name=name)
+        watch.add(model, pretrained if weights == "imagenet" and not include_top else None)
+        return model
+
+    return backbone
+
+
+def mobilenet_weights(rng: np.random.Generator) -> list[np.ndarray]:
+    """Weights of a tiny network of the kind of MobileNetV2: two convolutions, each with BatchNorm."""
+    weights = []
+    for shape in ((3, 3, 3, 5), (1, 1, 5, 7)):
+        depth = shape[-1]
+        norm = [rng.uniform(0.8, 1.2, depth), rng.normal(0.3, 0.1, depth), rng.normal(0, 0.1, depth)]
+        weights += [rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape), *norm, rng.uniform(0.8, 1.2, depth)]
+    return [value.astype(np.float32) for value in weights]
+
+
+def mobilenet_preprocessed(images: np.ndarray) -> np.ndarray:
+    """What MobileNetV2 was trained on: RGB from -1 to 1. From 0..255."""
+    return images.astype(np.float32) / 127.5 - 1
+
+
+def mobilenet_features(weights: list[np.ndarray], images: np.ndarray) -> np.ndarray:
+    """The averaged features of the tiny network in inference mode, (N, 7), for images that are preprocessed already."""
+    padded = np.pad(images.astype(np.float64), ((0, 0), (0, 1), (0, 1), (0, 0)))  # even sizes, stride 2
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::2, ::2]
+    x = _normalised(np.einsum("nhwcij,ijcd->nhwd", windows, weights[0]), weights[1:5])
+    x = _normalised(np.einsum("nhwc,cd->nhwd", x, weights[5][0, 0]), weights[6:10])
+    return x.mean(axis=(1, 2))
+
+
+def _normalised(x: np.ndarray, norm: list[np.ndarray]) -> np.ndarray:
+    gain, shift, mean, variance = norm
+    return np.clip((x - mean) / np.sqrt(variance + 1e-3) * gain + shift, 0, 6)
