@@ -49,7 +49,7 @@ STYLE = """<style>
 .tl-practice .widget-radio > .widget-label { width: auto; text-align: left; }
 .tl-practice .widget-radio-box label { white-space: normal; height: auto; line-height: 1.5; padding: .15em 0;
   display: flex; align-items: flex-start; }
-.tl-practice .widget-radio-box input { flex: none; }
+.tl-practice .widget-radio-box input { flex: none; order: -1; height: auto; margin-top: .3em; }
 .tl-practice :is(button, textarea, input, select, summary, a, pre):focus-visible {
   outline: 2px solid var(--jp-brand-color1, Highlight); outline-offset: 1px; }
 </style>"""
