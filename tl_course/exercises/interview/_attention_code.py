@@ -13,8 +13,8 @@ DOCSTRING = '''"""Multi-head self-attention (Vaswani et al., 2017) with padding,
         num_heads: H, a divisor of D. Scores are divided by the root of D / H.
 
     Returns:
-        Shape (N, L, D). No position attends to padding, however large the scores are, which may reach 100,000;
-        positions that are padding attend to the tokens like any other. A text that is all padding gives zeros.
+        Shape (N, L, D). No token attends to padding, however large the scores are, which may reach 100,000. What stands
+        at padding's own positions does not matter, but a text that is all padding gives zeros.
     """'''
 
 NUMPY = f"""

@@ -57,7 +57,10 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
         for name, thing in (("kernel", _("the kernel")), ("bias", _("the bias"))):
             found.append(close(again, yours[name], right[name], f"{where}: {thing}"))
         loss = "loss" if "loss" in case.criteria else first
-        found.append(close(loss, yours["loss"], right["loss"], _("{where}: the loss").format(where=where)))
+        if yours["loss"] is None:
+            found.append(holds(loss, False, _("no loss was returned")))
+        else:
+            found.append(close(loss, yours["loss"], right["loss"], _("{where}: the loss").format(where=where)))
         text = _("{where}: the model was called in inference mode").format(where=where)
         found.append(holds(first, yours["training"], text))
         found.append(_memory(yours["events"], case, number, where))
@@ -110,7 +113,14 @@ def probe_pytorch(candidate, inputs):
         model.events.clear(), model.modes.clear()
         loss = candidate(model, optimizer, torch.tensor(x), torch.tensor(y), inputs["micro_batch_size"])
         state = {"kernel": as_array(model.linear.weight).T, "bias": as_array(model.linear.bias)}
-        steps.append({"loss": as_array(loss), **state, "events": list(model.events), "training": all(model.modes)})
+        steps.append(
+            {
+                "loss": None if loss is None else as_array(loss),
+                **state,
+                "events": list(model.events),
+                "training": all(model.modes),
+            }
+        )
     return {"steps": steps}
 
 
@@ -149,7 +159,9 @@ def probe_keras(candidate, inputs):
         events.clear(), modes.clear()
         loss = candidate(model, optimizer, x, y, inputs["micro_batch_size"])
         state = dict(zip(("kernel", "bias"), map(as_array, model.linear.get_weights()), strict=True))
-        steps.append({"loss": as_array(loss), **state, "events": list(events), "training": all(modes)})
+        steps.append(
+            {"loss": None if loss is None else as_array(loss), **state, "events": list(events), "training": all(modes)}
+        )
     return {"steps": steps}
 
 

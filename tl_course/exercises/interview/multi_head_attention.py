@@ -45,10 +45,13 @@ def expected(inputs: dict[str, Plain]) -> np.ndarray:
 
 
 def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
-    """Compare the vectors of all positions, and those of tokens with what other padding gives."""
+    """Compare the tokens' vectors, all of an empty text's, and the tokens' with what other padding gives."""
     right, criterion = expected(case.inputs), case.criteria[0]
     atol = 0.01 * np.abs(right).max() if criterion == "stable" else 1e-5  # float32 keeps 4 digits of such a score
-    found = [close(criterion, observed["out"], right, _("{name}: the result").format(name=case.name), atol=atol)]
+    yours, ignored = np.array(observed["out"]), (case.inputs["mask"] == 0) & case.inputs["mask"].any(axis=1)[:, None]
+    if yours.shape == right.shape:
+        yours[ignored], right[ignored] = 0, 0
+    found = [close(criterion, yours, right, _("{name}: the result").format(name=case.name), atol=atol)]
     if "padding" not in case.criteria:
         return found
     out, other = (np.asarray(observed[name]) for name in ("out", "other padding"))
