@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tl_course import exercises
 from tl_course.errors import BadInput
@@ -18,6 +18,9 @@ from tl_course.exercises.engine.exercise import Exercise
 from tl_course.i18n import _
 from tl_course.practice.schema import Text, check_count, check_fields, read_text, read_texts, read_toml
 from tl_course.progress_file import insert, select
+
+if TYPE_CHECKING:
+    from tl_course.exercises.engine.verdict import Line
 
 FOLDER = Path(__file__).parent / "clinic"
 
@@ -169,6 +172,18 @@ def record(case: Case, prediction: int, named: Iterable[int]) -> Search:
 def history(case: Case) -> list[dict[str, Any]]:
     """The learner's readings of a case, oldest first."""
     return select("SELECT * FROM clinic WHERE listing = :listing ORDER BY id", listing=case.id)
+
+
+def judge_program(case: Case, source: str) -> "list[Line]":
+    """Whether each fault is gone from a form of the program, criterion by criterion, without a diagnosis."""
+    from tl_course.exercises.engine.exercise import PUBLIC_SEED
+    from tl_course.exercises.engine.runner import runner
+    from tl_course.exercises.engine.verdict import judge
+
+    cases, process = case.exercise.draw(PUBLIC_SEED), runner(case.exercise.process(case.framework))
+    (run,) = process.run(case.id, cases, [source], case.exercise.time_limit, alone=True)
+    findings, _problem = judge(case.exercise, cases, run)
+    return findings
 
 
 def read(file: Path) -> Case:
