@@ -95,7 +95,8 @@ MISTAKES = {
         _("what is kept does not sum to 1, so it is no distribution to sample from"), ((RETURN, "kept"),)
     ),
     "may-be-empty": Mistake(
-        _("for a very small p nothing is kept, and zero is divided by zero"), (("before[:, 0] = -1", "before[:, 0] = 0"),)
+        _("for a very small p nothing is kept, and zero is divided by zero"),
+        (("before[:, 0] = -1", "before[:, 0] = 0"),),
     ),
     "vocabulary-order": Mistake(
         _("the total is taken in the order of the vocabulary, not from the most probable token down"),
