@@ -74,6 +74,13 @@ def test_a_function_keeps_everything_but_its_body():
     assert text.rstrip().endswith("    # YOUR CODE HERE\n    raise NotImplementedError()")
 
 
+def test_a_body_that_begins_with_a_decorated_function_goes_whole():
+    code = 'def answer(x):\n    """Why."""\n    @secret\n    def inner(y):\n        return y\n\n    return inner(x)\n'
+    made = stub(Variant(reference=code, probe=lambda *_: {}, alternatives={}, mistakes={}))
+    assert "secret" not in made and "inner" not in made
+    compile(made, "stub", "exec")
+
+
 def test_a_class_keeps_its_signatures():
     text = stub(plain(CLASS))
     assert "self.secret" not in text and "SECRET" not in text

@@ -39,7 +39,7 @@ STYLE = """<style>
 .tl-practice pre .tl-number { color: var(--jp-content-font-color2, inherit); user-select: none; }
 .tl-practice .widget-textarea { flex-direction: column; width: auto; height: auto; }
 .tl-practice .widget-textarea .widget-label { width: auto; text-align: left; }
-.tl-practice textarea { box-sizing: border-box; resize: vertical; line-height: 1.5;
+.tl-practice textarea { box-sizing: border-box; width: 100%; resize: vertical; line-height: 1.5;
   font-size: var(--jp-content-font-size1, 14px); }
 .tl-practice :is(.widget-checkbox, .widget-radio) { width: auto; height: auto; line-height: 1.5; }
 .tl-practice .widget-checkbox label { white-space: normal; display: flex; align-items: flex-start; height: auto;

@@ -41,7 +41,8 @@ def _replace_bodies(variant: Variant, replace) -> str:
     lines = source.splitlines()
     for node in reversed(_functions(ast.parse(source), variant.entry)):
         body = [item for item in node.body if not _is_docstring(item)]
-        first, last = body[0].lineno - 1, body[-1].end_lineno
+        decorators = getattr(body[0], "decorator_list", [])
+        first, last = min(item.lineno for item in (body[0], *decorators)) - 1, body[-1].end_lineno
         while first > 0 and lines[first - 1].strip().startswith("#"):  # a comment above the first statement
             first -= 1
         lines[first:last] = replace(lines[first:last], " " * body[0].col_offset)
