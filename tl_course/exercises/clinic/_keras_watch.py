@@ -130,7 +130,8 @@ def _what_moved(model, before: dict[int, np.ndarray], watch: Watch) -> dict[str,
         for layer in base.layers
         for variable in layer.variables
     }
-    moved = [v for v in model.variables if not np.array_equal(before.get(id(v)), as_array(v.value))]
+    nothing = np.empty(0)  # of a variable that was not there before
+    moved = [v for v in model.variables if not np.array_equal(before.get(id(v), nothing), as_array(v.value))]
     names = sorted(labels[id(variable)] for variable in moved if id(variable) in labels)
     rate = float(model.optimizer.learning_rate)
     head = any(id(variable) not in labels for variable in moved)

@@ -142,7 +142,7 @@ def tiny_resnet(note: Callable[[dict[str, Plain]], None], head: str = "fc", clas
 
         def _watch_gradient(self) -> None:
             """Note for each backward pass whether the gradient is that of its own batch alone."""
-            weight = self.layer4[1].weight
+            weight = next(self.layer4[1].parameters())
             if self.hooked == id(weight) or not weight.requires_grad:
                 return
             own: list[torch.Tensor] = []

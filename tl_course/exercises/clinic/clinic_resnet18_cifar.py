@@ -91,7 +91,7 @@ def _validation(case: Case, observed: dict[str, Plain], train: list[Call], rest:
     batches = {len(call.images) for call in train} == {inputs["batch_size"]}
     found = [
         holds("validation", whole and batches, _("not every image but those held out is trained on once per epoch")),
-        holds("validation", not np.array_equal(*rounds), _("every epoch comes in the same order")),
+        holds("validation", not np.array_equal(rounds[0], rounds[1]), _("every epoch comes in the same order")),
         holds("validation", late, _("the test images have one use: one measurement, after all training")),
         close("validation", observed["test"], _hits(inputs, test).mean(), _("the test accuracy")),
         close("validation", observed["val"], right, _("history['val']")),

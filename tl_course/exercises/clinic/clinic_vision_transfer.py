@@ -96,7 +96,7 @@ def _validation(case: Case, observed: dict[str, Plain], train: list[Call], test:
     return [
         holds("validation", apart, _("the accuracy is not measured on held_out images that are not trained on")),
         holds("validation", whole and batches, _("not every other image is trained on once in each epoch, in batches")),
-        holds("validation", not np.array_equal(*rounds), _("every epoch comes in the same order")),
+        holds("validation", not np.array_equal(rounds[0], rounds[1]), _("every epoch comes in the same order")),
         holds("validation", modes, _("a batch was trained on, or measured, in the wrong mode")),
         close("validation", observed["accuracy"], right, _("the accuracy")),
     ]

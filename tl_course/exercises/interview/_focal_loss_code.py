@@ -206,6 +206,6 @@ def mistakes(framework: str) -> dict[str, Mistake]:
     return found
 
 
-EQUIVALENT = dict.fromkeys(
+EQUIVALENT: dict[str, str] = dict.fromkeys(
     ("log_p = -np.logaddexp(-margin, 0)", "log_rest = -np.logaddexp(margin, 0)"), "logaddexp is symmetric"
 )

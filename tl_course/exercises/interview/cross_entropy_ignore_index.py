@@ -86,7 +86,7 @@ def probe_keras(candidate, inputs):
         tape.watch(logits)
         loss = candidate(logits, labels, inputs["ignore_index"])
     gradient = tape.gradient(loss, logits) if tf.is_tensor(loss) else None
-    found = np.zeros(logits.shape) if gradient is None else as_array(tf.convert_to_tensor(gradient))
+    found = np.zeros_like(inputs["logits"]) if gradient is None else as_array(tf.convert_to_tensor(gradient))
     return {"loss": as_array(loss), "gradient": found, "kept": True}
 
 

@@ -94,7 +94,7 @@ def probe_keras(candidate, inputs):
         loss = candidate(logits, targets, **inputs["settings"])
     if not tf.is_tensor(loss):
         raise NotPlain(_("a tensor from which gradients flow back to the logits was expected"))
-    gradient = tape.gradient(loss, logits, unconnected_gradients="zero")
+    gradient = tape.gradient(loss, logits, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return {"loss": as_array(loss), "gradient": as_array(gradient), "kept": True}
 
 

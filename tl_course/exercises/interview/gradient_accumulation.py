@@ -110,7 +110,8 @@ def probe_pytorch(candidate, inputs):
     for x, y in zip(inputs["x"], inputs["y"], strict=True):
         model.train()
         model.linear.weight.grad = torch.full((3, 5), 2.0)
-        model.events.clear(), model.modes.clear()
+        model.events.clear()
+        model.modes.clear()
         loss = candidate(model, optimizer, torch.tensor(x), torch.tensor(y), inputs["micro_batch_size"])
         state = {"kernel": as_array(model.linear.weight).T, "bias": as_array(model.linear.bias)}
         steps.append(
@@ -156,7 +157,8 @@ def probe_keras(candidate, inputs):
     model.linear.set_weights([inputs["kernel"], inputs["bias"]])
     optimizer, steps = keras.optimizers.SGD(learning_rate=LR, momentum=MOMENTUM), []
     for x, y in zip(inputs["x"], inputs["y"], strict=True):
-        events.clear(), modes.clear()
+        events.clear()
+        modes.clear()
         loss = candidate(model, optimizer, x, y, inputs["micro_batch_size"])
         state = dict(zip(("kernel", "bias"), map(as_array, model.linear.get_weights()), strict=True))
         steps.append(

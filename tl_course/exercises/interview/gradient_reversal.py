@@ -81,7 +81,7 @@ def probe_pytorch(candidate, inputs):
     before = as_array(features)
     first, second = candidate(features, inputs["first"]), candidate(features, inputs["second"])
     parts = [first @ weights["domain"], second @ weights["domain"], features @ weights["label"]]
-    (sum((part**2).sum() for part in parts) / 2).backward()
+    torch.cat(parts, dim=1).square().sum().div(2).backward()
     gradients = {name: as_array(torch.zeros_like(w) if w.grad is None else w.grad) for name, w in weights.items()}
     out, alone = as_array(first), as_array(candidate(x, inputs["first"]))
     exact, kept = np.array_equal(out, before), np.array_equal(as_array(features), before)
@@ -101,7 +101,7 @@ def probe_keras(candidate, inputs):
             features = x @ weights["backbone"]
             first, second = candidate(features, inputs["first"]), candidate(features, inputs["second"])
             parts = [first @ weights["domain"], second @ weights["domain"], features @ weights["label"]]
-            loss = sum(tf.reduce_sum(part**2) for part in parts) / 2
+            loss = tf.reduce_sum(tf.concat(parts, axis=1) ** 2) / 2
         gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return features, first, gradients
 

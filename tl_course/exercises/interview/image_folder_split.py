@@ -55,6 +55,7 @@ def _classes(paths: list[str]) -> Classes:
     found: Classes = defaultdict(lambda: defaultdict(set))
     for path in paths:
         match = re.fullmatch(r"(?P<folder>[^/]+)/(?P<burst>.+?)(_[0-9]+)?[.][a-z]+", path)
+        assert match is not None, path  # our own paths
         found[match["folder"]][match["burst"]].add(path)
     return found
 

@@ -74,7 +74,10 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
         return found
     gradient = np.asarray(observed["gradient"])
     if case.name == "two coincide":
-        return [*found, holds(name, np.isfinite(gradient).all(), _("gradients are not finite where two coincide"))]
+        return [
+            *found,
+            holds(name, bool(np.isfinite(gradient).all()), _("gradients are not finite where two coincide")),
+        ]
     what = _("the gradient, {case}").format(case=case.name)
     return [*found, close(name, gradient, slopes(**given), what, rtol=1e-2, atol=1e-3)]
 
