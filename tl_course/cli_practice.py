@@ -18,17 +18,26 @@ estimate_option = click.option(
 )
 
 
+def _speak(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Speak the language asked for from now on."""
+    if value is not None:
+        i18n.use_language(value)
+
+
+lang_option = click.option(
+    "--lang", metavar="en|zh", expose_value=False, callback=_speak, help="Language; the system's where left away."
+)
+
+
 @click.group(invoke_without_command=True)
-@click.option("--lang", metavar="en|zh", help="Language of the questions and of the screen; else the system's.")
+@lang_option
 @click.pass_context
-def practice(context: click.Context, lang: str | None) -> int:
+def practice(context: click.Context) -> int:
     """Practise for interviews: questions, code, faults, mock.
 
     Without a command: where you stand, and a menu. Everything works offline, and all of it is kept in one file on your
     machine (`tl-course doctor` says where).
     """
-    if lang is not None:
-        i18n.use_language(lang)
     return _menu(context) if context.invoked_subcommand is None else 0
 
 
@@ -40,8 +49,9 @@ def practice(context: click.Context, lang: str | None) -> int:
 @click.option("--weak", is_flag=True, help="What went badly before, due or not.")
 @click.option("--number", type=click.IntRange(min=1), default=10, show_default=True, help="At most so many.")
 @estimate_option
+@lang_option
 def cards(weak: bool, number: int, estimate: bool, **chosen: str | None) -> int:
-    """Answer question cards: due ones first, then new ones."""
+    """Answer question cards, due ones first."""
     from tl_course.practice import asking, schedule
     from tl_course.practice.cards import all_cards
     from tl_course.practice.terminal import Terminal
@@ -66,10 +76,14 @@ def cards(weak: bool, number: int, estimate: bool, **chosen: str | None) -> int:
 @click.option("--lesson", metavar="NN", help="A problem of this lesson.")
 @click.option("--difficulty", type=click.IntRange(1, 5), help="1 (warm-up) to 5.")
 @out_option
+@lang_option
 def code(
     exercise_id: str | None, framework: str | None, lesson: str | None, difficulty: int | None, folder: Path
 ) -> int:
-    """Solve a coding problem: the one named ID, or one that you have not solved yet."""
+    """Solve a coding problem against the clock.
+
+    The exercise named ID, or one that you have not solved yet.
+    """
     from tl_course import exercises
     from tl_course.practice import coding
     from tl_course.practice.terminal import Leave, Terminal
@@ -87,8 +101,12 @@ def code(
 @practice.command()
 @click.argument("case_id", metavar="CASE", required=False)
 @out_option
+@lang_option
 def clinic(case_id: str | None, folder: Path) -> int:
-    """Find and mend the faults of a program. Without CASE: list them."""
+    """Find and mend the faults of a program.
+
+    Of the program CASE; without it, the programs are listed.
+    """
     from tl_course.practice import clinic, reading
     from tl_course.practice.terminal import Leave, Terminal
 
@@ -115,8 +133,12 @@ def clinic(case_id: str | None, folder: Path) -> int:
 @click.option("--new", is_flag=True, help="Begin a new one although the last was not finished.")
 @out_option
 @estimate_option
+@lang_option
 def mock(level: str, seed: int | None, framework: str | None, new: bool, folder: Path, estimate: bool) -> int:
-    """A mock interview of 45 minutes; one that was cut short goes on."""
+    """Sit a mock interview, or go on with one.
+
+    45 minutes of questions on concepts, debugging, code and design, then a report. One that was cut short goes on.
+    """
     from tl_course.practice import interviewing, mock
     from tl_course.practice.terminal import Terminal
 
@@ -133,6 +155,7 @@ def mock(level: str, seed: int | None, framework: str | None, new: bool, folder:
 
 
 @practice.command()
+@lang_option
 def progress() -> int:
     """How you stand in each topic, and your interviews."""
     from tl_course.practice import overview
@@ -151,7 +174,7 @@ def progress() -> int:
 @click.option("--topic", metavar="NAME", help="Cards of one topic only.")
 @click.option("--level", metavar="NAME", help="Cards of one level only.")
 def export_cards(form: str | None, path: Path, lang: str | None, topic: str | None, level: str | None) -> int:
-    """Write the cards for Anki or for paper, or your progress."""
+    """Write cards for Anki or paper, or your progress."""
     from tl_course import progress_file
     from tl_course.practice import anki, schedule, sheet
     from tl_course.practice.cards import all_cards
@@ -176,8 +199,12 @@ def export_cards(form: str | None, path: Path, lang: str | None, topic: str | No
 
 @practice.command("import")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@lang_option
 def import_progress(path: Path) -> int:
-    """Add the progress in FILE, written by export --progress, to yours."""
+    """Add exported progress to yours.
+
+    FILE is what export --progress wrote; nothing of yours is replaced.
+    """
     from tl_course import progress_file
 
     count = progress_file.import_json(path)

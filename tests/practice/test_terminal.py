@@ -203,6 +203,7 @@ def test_a_mock_interview_that_is_killed_goes_on_to_its_report(type_into, tmp_pa
     [
         (("cards", "--topic", "cooking"), "distillation"),
         (("cards", "--level", "expert"), "senior"),
+        (("cards", "--lang", "fr"), "a language out of en, zh"),
         (("code", "no-such-problem"), "an exercise id"),
         (("code", "accuracy", "--framework", "jax"), "framework"),
         (("clinic", "no-such-case"), "a case of the clinic"),
