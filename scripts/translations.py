@@ -16,7 +16,16 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tl_course"
 CATALOGUE = PACKAGE / "locale" / "zh" / "LC_MESSAGES" / "tl_course.po"
-SOURCES = ("practice", "exercises/engine", "cli_practice.py", "errors.py", "i18n.py", "notebook.py", "progress_file.py")
+SOURCES = (
+    "practice",
+    "exercises/engine",
+    "cli_practice.py",
+    "errors.py",
+    "i18n.py",
+    "notebook.py",
+    "progress_file.py",
+    "whole_file.py",
+)
 
 
 def messages() -> Catalog:

@@ -77,14 +77,17 @@ def test_a_file_that_is_no_export_changes_nothing(kind, home, tmp_path):
     assert records.hints_taken("masked-mean") == 2 and len(progress_file.select("SELECT * FROM hints")) == 1
 
 
-def test_an_export_that_cannot_be_written_leaves_the_older_one(home, tmp_path):
+def test_an_export_that_cannot_be_written_leaves_the_older_one(home, tmp_path, monkeypatch):
     fill()
-    with pytest.raises(BadInput, match="file that can be written"):
-        progress_file.export_json(tmp_path / "no folder" / "mine.json")
+    for wrong in (tmp_path / "no folder" / "mine.json", tmp_path / "mine.txt"):
+        with pytest.raises(BadInput, match=r"written to|\.json"):
+            progress_file.export_json(wrong)
     file = tmp_path / "mine.json"
     progress_file.export_json(file)
     before = file.read_text(encoding="utf-8")
-    (tmp_path / "mine.json.part").mkdir()  # in the way
-    with pytest.raises(BadInput):
+    fill()
+    monkeypatch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(BadInput, match="No space left"):
         progress_file.export_json(file)
     assert file.read_text(encoding="utf-8") == before
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.json", "home"}

@@ -16,6 +16,7 @@ from typing import Any
 
 from tl_course.errors import BadInput, CourseError
 from tl_course.i18n import _
+from tl_course.whole_file import draft
 
 LOCK_WAIT = 10.0  # seconds a writer waits for another
 FORMAT = "tl_course progress"
@@ -84,17 +85,13 @@ def export_json(path: Path) -> int:
     """Write all of the progress into one JSON file, whole or not at all, and return the number of rows.
 
     Raises:
-        BadInput: the file cannot be written.
+        BadInput: the file's name does not end in .json, or it cannot be written.
         ProgressError: the progress cannot be read.
     """
     tables = {name: _rows(name) for name in TABLES}
     content = {"format": FORMAT, "at": time.time(), "tables": tables}
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        unfinished.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise BadInput(_("a file that can be written"), f"{path}: {error.strerror}", _("name another")) from error
+    with draft(path, {".json"}) as file:
+        file.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
     return sum(map(len, tables.values()))
 
 

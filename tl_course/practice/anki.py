@@ -28,7 +28,7 @@ from tl_course.practice.card_html import (
     wrong_answers,
 )
 from tl_course.practice.cards import Card
-from tl_course.practice.whole_file import draft
+from tl_course.whole_file import draft
 
 if TYPE_CHECKING:
     from genanki import Deck, Model, Note

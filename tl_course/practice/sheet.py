@@ -31,7 +31,7 @@ from tl_course.practice.card_html import (
 from tl_course.practice.cards import Card
 from tl_course.practice.schema import Text
 from tl_course.practice.sheet_style import STYLE, running_head
-from tl_course.practice.whole_file import draft
+from tl_course.whole_file import draft
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 PRINT_LIMIT = 240  # seconds for the browser to make the PDF; on an idle machine it takes ten
