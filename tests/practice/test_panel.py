@@ -87,17 +87,17 @@ def test_what_cards_say_is_escaped():
     bad = Text("<script>alert(1)</script> `a<b`", "<script>")
     card = replace(all_cards()[0], question=bad, answer=bad, key_points=(bad,), sources=("<img src=x>",))
     card = replace(card, wrong=(replace(card.wrong[0], claim=bad, why=bad),))
-    shown = question(card) + key_points(card, None) + full_answer(card)
+    shown = question(card) + key_points(card, None, "") + full_answer(card)
     assert "<script" not in shown and "<img" not in shown and "<code>a&lt;b</code>" in shown
 
 
 def test_the_estimate_is_marked_as_one():
     card = all_cards()[0]
     flags = [place == 1 for place in range(len(card.key_points))]
-    shown = key_points(card, SimpleNamespace(covered=flags, note=lambda: "An estimate, right 8 times in 10"))
+    shown = key_points(card, SimpleNamespace(covered=flags), "An estimate, right 8 times in 10")
     marked = [part for part in shown.split("<li>")[1:] if "(estimate: covered)" in part]
     assert len(marked) == 1 and panel_parts.markup(card.key_points[1]) in marked[0]
-    assert "right 8 times in 10" in shown and "estimate" not in key_points(card, None)
+    assert "right 8 times in 10" in shown and "estimate" not in key_points(card, None, "")
 
 
 @pytest.mark.slow

@@ -65,20 +65,21 @@ def show_answer(ui: Terminal, card: Card) -> None:
     ui.section(_("Sources"), list(card.sources))
 
 
-def show_key_points(ui: Terminal, card: Card, covered: "Estimate | None") -> None:
-    """The key points, with the estimate of which ones the answer covers, marked as one."""
+def show_key_points(ui: Terminal, card: Card, covered: "Estimate | None", note: str) -> None:
+    """The key points, with the estimate of which ones the answer covers and the note on it."""
     marks = [KNOWN if flag else UNKNOWN for flag in covered.covered] if covered else [""] * len(card.key_points)
     lines = [
         f"{place}. {mark} {point}" for place, (mark, point) in enumerate(zip(marks, card.key_points, strict=True), 1)
     ]
     ui.section(_("A full answer contains"), lines)
-    if covered:
-        ui.say("  " + covered.note(), "dim")
+    if note:
+        ui.say("  " + note, "dim")
 
 
 def _ask(ui: Terminal, card: Card, going: Round, estimator: Estimator) -> None:
     answer, seconds = ask_answer(ui, str(card.question))
-    show_key_points(ui, card, estimator.estimate(card, answer))
+    covered = estimator.estimate(card, answer)
+    show_key_points(ui, card, covered, estimator.note)
     show_answer(ui, card)
     ui.section(_("Asked next"), [str(card.follow_up.question)])
     prompt = _("How well did you know it? 1 again, 2 hard, 3 good, 4 easy; f: the answer to the next question")

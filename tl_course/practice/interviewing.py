@@ -104,7 +104,7 @@ def _score(ui: Terminal, known: Mock, place: int, item: Item, estimator: Estimat
     ui.heading(headline(card))
     ui.section(str(card.question), answer.splitlines() or [_("(no answer)")])
     covered = estimator.estimate(card, answer)
-    asking.show_key_points(ui, card, covered)
+    asking.show_key_points(ui, card, covered, estimator.note)
     asking.show_answer(ui, card)
     count = len(card.key_points)
     proposed = [number for number, flag in enumerate(covered.covered, 1) if flag] if covered else []

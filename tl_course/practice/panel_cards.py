@@ -95,12 +95,11 @@ class CardsView(View):
             return
         self.answer.disabled = True
         shown(self.reveal, False)
-        self.points.value, self.solution.value = key_points(card, None), full_answer(card)
+        self.points.value, self.solution.value = key_points(card, None, ""), full_answer(card)
         shown(self.rating, True)
         self.ratings[2 if self.answer.value.strip() else 0].focus()
         covered = self.estimator.estimate(card, self.answer.value.strip())
-        if covered:
-            self.points.value = key_points(card, covered)
+        self.points.value = key_points(card, covered, self.estimator.note)
 
     def _rate(self, rating: int) -> None:
         standing = self.round.rate(rating, self.seconds, self.answer.value.strip())
@@ -122,14 +121,13 @@ def question(card: Card) -> str:
     return f"<div class='tl-question'>{markup(card.question)}</div>"
 
 
-def key_points(card: Card, covered: "Estimate | None") -> str:
-    """The key points as HTML, with the estimate of which ones the answer covers, marked as one."""
+def key_points(card: Card, covered: "Estimate | None", note: str) -> str:
+    """The key points as HTML, with the estimate of which ones the answer covers and the note on it."""
     flags = covered.covered if covered else [False] * len(card.key_points)
     mark = _("(estimate: covered)")
     found = f" <strong>\N{CHECK MARK} {markup(mark)}</strong>"
     points = [markup(point) + found * flag for point, flag in zip(card.key_points, flags, strict=True)]
-    note = soft(covered.note()) if covered else ""
-    return titled(_("A full answer contains"), listed(points, "ol") + note)
+    return titled(_("A full answer contains"), listed(points, "ol") + (soft(note) if note else ""))
 
 
 def full_answer(card: Card) -> str:

@@ -47,7 +47,7 @@ class ScoreView(View):
         if covered:
             for box, flag in zip(self.points.children, covered.covered, strict=True):
                 box.value = box.value or flag
-            self.note.value = soft(covered.note())
+        self.note.value = soft(self._estimator.note)
 
     def _save(self) -> None:
         held = [place for place, box in enumerate(self.points.children) if box.value]
