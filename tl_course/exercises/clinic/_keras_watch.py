@@ -1,5 +1,6 @@
 """Small networks with the interface of `keras.applications`, and a record of what reaches them and the loss."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ def watching(watch: Watch) -> Iterator[None]:
     import tensorflow as tf
 
     keras.utils.clear_session()  # names of layers begin anew
+    keras.config.disable_interactive_logging()  # no progress bars, whose times are never the same
     tf.config.run_functions_eagerly(True)
     names = ("compute_loss", "compile", "fit")
     original = {name: getattr(keras.Model, name) for name in names}
@@ -116,7 +118,13 @@ def watching(watch: Watch) -> Iterator[None]:
     for name, function in zip(names, (compute_loss, compile_model, fit), strict=True):
         setattr(keras.Model, name, function)
     try:
-        yield
+        with warnings.catch_warnings():
+            for ours in (
+                "Even though the `tf.config",
+                "The structure of `inputs`",
+            ):  # of eager steps and watched models
+                warnings.filterwarnings("ignore", message=ours)
+            yield
     finally:
         for name, function in original.items():
             setattr(keras.Model, name, function)
