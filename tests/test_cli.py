@@ -113,7 +113,13 @@ def test_exercises_and_lessons_have_the_keys_that_others_read() -> None:
     lessons = json_of(tl_course("lessons", "--json"))
     assert isinstance(lessons, list)
     assert all(list(row) == ["id", "title", "minutes", "frameworks", "exercises", "claims"] for row in lessons)
-    assert {name for row in lessons for name in row["exercises"]} == {row["id"] for row in rows}
+    taught = {name for row in lessons for name in row["exercises"]}
+    practised = {row["id"]: row["lesson"] for row in rows if row["id"] not in taught}  # in interviews only
+    assert taught | practised.keys() == {row["id"] for row in rows} and set(practised.values()) == {
+        "11_interview_clinic"
+    }
+    problems = Path(exercises.__file__).parent / "interview"
+    assert practised.keys() == {file.stem.replace("_", "-") for file in problems.glob("[!_]*.py")}
 
 
 @pytest.mark.parametrize("command", ["lessons", "exercises", "assets list"])
