@@ -99,6 +99,7 @@ def run(
     bank = exercises.all_exercises() if ids is None else [exercises.get(name) for name in ids]
     if ids is None and not bank:
         report.problems.append("the bank is empty")
+    bank.sort(key=lambda exercise: -exercise.time_limit)  # the slow ones first: nobody waits for the last one
     names = [exercise.id for exercise in bank]
     if jobs == 1:
         _add(report, map(_audit, names), bank, progress)
