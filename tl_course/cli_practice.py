@@ -61,12 +61,8 @@ def cards(weak: bool, number: int, estimate: bool, **chosen: str | None) -> int:
     waiting = schedule.queue(selected, weak)[:number]
     if waiting:
         asking.practise(ui, waiting, estimate)
-    elif weak:
-        ui.say(_("No weak spots here: nothing was rated again or hard."))
     else:
-        known = schedule.standings()
-        next_one = min((known[card.id] for card in selected), key=lambda standing: standing.due)
-        ui.say(_("Nothing is due. The next card comes back {when}.").format(when=schedule.when(next_one)))
+        ui.say(schedule.nothing(selected, weak))
     return 0
 
 
@@ -146,8 +142,6 @@ def mock(level: str, seed: int | None, framework: str | None, new: bool, folder:
     if pending is not None and not new and seed in (None, pending.seed):
         known = pending
     else:
-        if pending is not None:
-            mock.end(pending)
         drawn = random.SystemRandom().randrange(10_000) if seed is None else seed
         known = mock.begin(level, drawn, framework or "pytorch")
     interviewing.interview(Terminal(), known, folder, estimate)

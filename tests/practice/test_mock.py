@@ -38,6 +38,15 @@ def test_levels_and_frameworks_are_checked(wrong):
     assert mock.history() == []
 
 
+def test_a_new_interview_closes_the_one_before_and_a_wrong_one_leaves_it_open():
+    first = mock.begin("mid", 1)
+    with pytest.raises(BadInput):
+        mock.begin("expert", 2)
+    assert mock.unfinished() == first
+    second = mock.begin("mid", 2)
+    assert mock.unfinished() == second and [known.id for known in mock.finished()] == [first.id]
+
+
 def test_an_interview_goes_on_after_its_process_was_killed(home):
     code = (
         "import os, signal\nfrom tl_course.practice import mock\nm = mock.begin('mid', 3)\n"

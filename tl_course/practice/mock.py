@@ -130,8 +130,11 @@ def plan(level: str, seed: int, framework: str = "pytorch") -> list[Item]:
 
 
 def begin(level: str, seed: int, framework: str = "pytorch") -> Mock:
-    """Plan an interview and write the plan down. Raises as `plan` does."""
+    """Plan an interview and write the plan down; one that was left unfinished is closed. Raises as `plan` does."""
     items = plan(level, seed, framework)
+    pending = unfinished()
+    if pending is not None:
+        end(pending)
     text = json.dumps([asdict(item) for item in items])
     insert("mocks", mock=uuid.uuid4().hex, at=time.time(), level=level, seed=seed, plan=text)
     return history()[-1]
@@ -153,6 +156,11 @@ def history() -> list[Mock]:
         )
         for row in select("SELECT * FROM mocks ORDER BY at, id")
     ]
+
+
+def finished() -> list[Mock]:
+    """The interviews that came to their end, oldest first."""
+    return [known for known in history() if known.finished]
 
 
 def unfinished() -> Mock | None:

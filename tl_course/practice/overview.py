@@ -66,7 +66,7 @@ def show_progress(ui: Terminal) -> None:
     """How each topic stands, and the interviews so far."""
     ui.heading(_("By topic"))
     ui.table(by_topic(), topic_columns())
-    interviews = compare([one for one in mock.history() if one.finished])
+    interviews = compare(mock.finished())
     if interviews:
         ui.heading(_("Your interviews"))
         ui.table(interviews, compare_columns())

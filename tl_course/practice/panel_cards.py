@@ -67,7 +67,7 @@ class CardsView(View):
         )
         waiting = schedule.queue(selected, self.weak.value)[: self.number.value]
         if not waiting:
-            self.said.value = soft(_nothing(selected, self.weak.value))
+            self.said.value = soft(schedule.nothing(selected, self.weak.value))
             return
         self.round, self.estimator = Round(waiting), Estimator(self._estimate)
         self.said.value = ""
@@ -160,12 +160,3 @@ def _options(name: str) -> list[tuple[str, str]]:
     else:
         names = [(title(value), value) for value in found]
     return [(_("any"), ANY), *names]
-
-
-def _nothing(selected: list[Card], weak: bool) -> str:
-    """Why no card is asked."""
-    if weak:
-        return _("No weak spots here: nothing was rated again or hard.")
-    known = schedule.standings()
-    next_one = min((known[card.id] for card in selected), key=lambda standing: standing.due)
-    return _("Nothing is due. The next card comes back {when}.").format(when=schedule.when(next_one))

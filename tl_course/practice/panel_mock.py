@@ -66,13 +66,10 @@ class MockView(View):
             left = clock(pending.seconds_left)
             lines.append(found.format(level=title(pending.level), seed=pending.seed, left=left))
         self.about.value = "".join(f"<p>{markup(line)}</p>" for line in lines)
-        rows = compare([known for known in mock.history() if known.finished])
+        rows = compare(mock.finished())
         self.earlier.value = titled(_("Your interviews"), table(rows, compare_columns())) if rows else ""
 
     def _begin(self) -> None:
-        pending = mock.unfinished()
-        if pending is not None:
-            mock.end(pending)
         self._go_on(mock.begin(self.level.value, self.seed.value, self.framework.value))
 
     def _resume(self) -> None:

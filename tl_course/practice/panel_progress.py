@@ -29,7 +29,7 @@ class ProgressView(View):
 
     def _describe(self) -> None:
         parts = titled(_("By topic"), table(by_topic(), topic_columns()))
-        rows = compare([known for known in mock.history() if known.finished])
+        rows = compare(mock.finished())
         if rows:
             parts += titled(_("Your interviews"), table(rows, compare_columns()))
         self.shown.value = parts + titled(_("Take your progress with you"), "")

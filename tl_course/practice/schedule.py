@@ -135,6 +135,15 @@ def when(standing: Standing) -> str:
     return _("in {count} days").format(count=round(wait / timedelta(days=1)))
 
 
+def nothing(selected: Sequence[Card], weak: bool) -> str:
+    """Why `queue` has none of these cards to ask, in words."""
+    if weak:
+        return _("No weak spots here: nothing was rated again or hard.")
+    known = standings()
+    next_one = min((known[card.id] for card in selected), key=lambda standing: standing.due)
+    return _("Nothing is due. The next card comes back {when}.").format(when=when(next_one))
+
+
 def _taking_turns(cards: Sequence[Card]) -> list[Card]:
     topics = defaultdict(list)
     for card in cards:
