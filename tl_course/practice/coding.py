@@ -114,16 +114,13 @@ def check(ui: Terminal, path: Path, exercise: Exercise, framework: str) -> Verdi
 
 def questions_after(ui: Terminal, exercise: Exercise) -> None:
     """What an interviewer asks once the code runs: its cost, and what follows."""
-    asked = [(question.question, question.answer) for question in exercise.follow_ups]
-    if exercise.complexity:
-        asked.insert(0, (_("What does it cost, in time and in memory?"), exercise.complexity))
-    for question, answer in asked:
-        ui.section(_("Asked next"), [question])
+    for asked in exercise.questions_after():
+        ui.section(_("Asked next"), [asked.question])
         try:
             ui.line("\n" + _("Say it aloud, then press Enter.") + " ")
         except Skip:
             continue
-        ui.section(_("A good answer"), [answer])
+        ui.section(_("A good answer"), [asked.answer])
 
 
 def _hint(ui: Terminal, exercise: Exercise) -> None:

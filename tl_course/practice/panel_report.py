@@ -17,7 +17,7 @@ def report_html(known: Mock) -> str:
     links = {section(link): lesson_link(link) for link in map(_lesson, known.items)}
     study = listed(links[text] for text in found.study)
     enough = markup(_("Nothing fell below three quarters. Try a higher level."))
-    earlier = compare([one for one in mock.history() if one.finished])
+    earlier = compare(mock.finished())
     parts = {
         _("Report"): f"<p><strong>{markup(total)}</strong></p>",
         _("By area"): table(areas, {"area": "", "score": _("score")}),
@@ -46,9 +46,6 @@ def _after_coding(item: mock.Item) -> str:
     if item.kind != "coding":
         return ""
     exercise = item.exercise
-    asked = [(question.question, question.answer) for question in exercise.follow_ups]
-    if exercise.complexity:
-        asked.insert(0, (_("What does it cost, in time and in memory?"), exercise.complexity))
     reference = exercise.variant(item.framework or "numpy").reference.strip()
     taught = folded(_("What we teach"), program(reference, _("What we teach")))
-    return "".join(folded(name, paragraphs(answer)) for name, answer in asked) + taught
+    return "".join(folded(asked.question, paragraphs(asked.answer)) for asked in exercise.questions_after()) + taught

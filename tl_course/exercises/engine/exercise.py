@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tl_course.errors import BadInput
+from tl_course.i18n import _
 
 FRAMEWORKS = ("numpy", "pytorch", "keras")
 PUBLIC_SEED = 0
@@ -181,6 +182,10 @@ class Exercise:
                 f"a framework of {self.id}: {', '.join(self.variants)}", repr(framework), "name one of these"
             )
         return self.variants[framework]
+
+    def questions_after(self) -> list[FollowUp]:
+        """What an interviewer asks once the code runs: its cost, then what builds on it."""
+        return [FollowUp(_("What does it cost, in time and in memory?"), self.complexity), *self.follow_ups]
 
     def process(self, framework: str) -> str:
         """The kind of process (see `child.PRELOAD`) that runs answers in this framework."""
