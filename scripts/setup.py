@@ -7,6 +7,7 @@ library, touches no environment but .venv, and does nothing where nothing has ch
 """
 
 import argparse
+import ctypes
 import hashlib
 import os
 import shutil
@@ -27,6 +28,7 @@ SUPPORTED = "Python 3.11 to 3.13"
 # Debian package: (what it is for, whether it is there)
 SYSTEM = {
     "bubblewrap": ("grading submissions in a sandbox", lambda: shutil.which("bwrap")),
+    "libseccomp2": ("grading submissions in a sandbox", lambda: has_library("libseccomp.so.2")),
     "chromium": (
         "the browser tests",
         lambda: any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
@@ -34,6 +36,10 @@ SYSTEM = {
     "dataset-fashion-mnist": (
         "the fashion_mnist images (70,000) without a download",
         lambda: Path("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz").exists(),
+    ),
+    "postgresql": (
+        "the tests with a gradebook in PostgreSQL",
+        lambda: shutil.which("initdb") or any(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
     ),
     "fonts-noto-cjk": ("Chinese characters in plots and screenshots", lambda: "Noto" in output("fc-list", ":lang=zh")),
 }
@@ -54,6 +60,7 @@ def main():
         install_packages()
         if not options.no_system and sys.platform == "linux":
             install_system_packages()
+        install_warm_kernel()
         fetch_assets()
         STAMP.write_text(stamp())
     except SetupError as error:
@@ -144,6 +151,22 @@ def install_packages():
         raise SetupError(
             "expected pip to install the pinned packages; got the error above; check network and disk space, then run "
             "this again: it goes on where it stopped"
+        )
+
+
+def has_library(name):
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
+def install_warm_kernel():
+    command = [str(PYTHON), "-m", "tl_course.grading.warm_kernel", "install"]
+    if subprocess.run(command, cwd=str(ROOT), stdout=subprocess.DEVNULL).returncode:
+        raise SetupError(
+            "expected the warm kernel to be installed; got the lines above; mend that, then run this again"
         )
 
 

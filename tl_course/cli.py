@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.exceptions import NoSuchCommand
 
-from tl_course import cli_practice, cli_systems
+from tl_course import cli_grading, cli_integrity, cli_practice, cli_systems
 from tl_course.cli_output import answer, json_option, one_line, table
 from tl_course.errors import BadInput, CourseError
 from tl_course.i18n import _
@@ -32,6 +32,9 @@ def cli(context: click.Context) -> None:
 cli.add_command(cli_systems.run)
 cli.add_command(cli_systems.predict)
 cli.add_command(cli_practice.practice)
+cli.add_command(cli_grading.grade)
+cli.add_command(cli_integrity.similarity)
+cli.add_command(cli_integrity.export)
 
 
 @cli.command()

@@ -20,6 +20,11 @@ def _modules() -> dict[str, str]:
     return {file.stem.replace("_", "-"): f"{__name__}.{file.parent.name}.{file.stem}" for file in files}
 
 
+def ids() -> list[str]:
+    """The ids of all exercises; imports none of them."""
+    return list(_modules())
+
+
 @cache
 def get(exercise_id: str) -> Exercise:
     """The exercise with this id.

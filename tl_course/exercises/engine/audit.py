@@ -8,11 +8,12 @@ from typing import Any
 
 from tl_course import exercises
 from tl_course.errors import CourseError
+from tl_course.exercises.engine.checking import recognised
 from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise
 from tl_course.exercises.engine.mutants import mutants
 from tl_course.exercises.engine.plain import pack
 from tl_course.exercises.engine.runner import Run, runner
-from tl_course.exercises.engine.verdict import judge, matches, score
+from tl_course.exercises.engine.verdict import judge, score
 
 SEEDS = (PUBLIC_SEED, 1, 2)
 KILL_RATE = 0.95
@@ -154,16 +155,18 @@ class _VariantAudit:
         self._trivial()
         self._mutants()
 
-    def _observe(self, sources: Iterable[str], seed: int, limit: float | None = None) -> list[Run]:
+    def _observe(
+        self, sources: Iterable[str], seed: int, limit: float | None = None, alone: bool = False
+    ) -> list[Run]:
         limit = limit or self.exercise.time_limit
         process = self.exercise.process(self.framework)
-        return runner(process).run(self.exercise.id, self.cases[seed], list(sources), limit, alone=False)
+        return runner(process).run(self.exercise.id, self.cases[seed], list(sources), limit, alone)
 
     def _score(self, run: Run, seed: int) -> float:
         return score(judge(self.exercise, self.cases[seed], run)[0])
 
     def _right(self, kind: str, tally: Tally, sources: Any) -> None:
-        runs = {seed: self._observe(sources.values(), seed) for seed in SEEDS}
+        runs = {seed: self._observe(sources.values(), seed, alone=seed == PUBLIC_SEED) for seed in SEEDS}
         for index, name in enumerate(sources):
             passed = all(self._score(runs[seed][index], seed) == 1 for seed in SEEDS)
             tally.add(f"{self.name}/{kind}/{name}".rstrip("/"), passed)
@@ -171,12 +174,13 @@ class _VariantAudit:
     def _mistakes(self) -> None:
         sources = [mistake.code(self.variant.reference) for mistake in self.variant.mistakes.values()]
         runs = {seed: self._observe(sources, seed) for seed in SEEDS}
-        again = self._observe(sources, PUBLIC_SEED)  # a mistake that does not repeat itself cannot be recognised
+        # A learner's answer has a process of its own, and a mistake that does not repeat itself cannot be recognised.
+        answers = self._observe(sources, PUBLIC_SEED, alone=True)
         messages = [mistake.message for mistake in self.variant.mistakes.values()]
         for index, name in enumerate(self.variant.mistakes):
-            failed = all(self._score(runs[seed][index], seed) < 1 for seed in SEEDS)
-            self.report.mistakes.add(f"{self.name}/{name}", failed)
-            first = next((i for i, other in enumerate(again) if matches(runs[PUBLIC_SEED][index], other)), None)
+            seen = [(runs[seed][index], seed) for seed in SEEDS] + [(answers[index], PUBLIC_SEED)]
+            self.report.mistakes.add(f"{self.name}/{name}", all(self._score(run, seed) < 1 for run, seed in seen))
+            first = recognised(answers[index], runs[PUBLIC_SEED])
             taken_for = "none" if first is None else list(self.variant.mistakes)[first]
             same_message = first is not None and messages[first] == messages[index]
             self.report.diagnoses.add(f"{self.name}/{name} is taken for {taken_for}", same_message)

@@ -4,12 +4,14 @@ import ast
 import os
 import time
 import warnings
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from tl_course import exercises
 from tl_course.errors import BadInput
-from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise
+from tl_course.exercises.engine.exercise import PUBLIC_SEED, Case, Exercise
 from tl_course.exercises.engine.runner import Run, runner
 from tl_course.exercises.engine.stub import is_untouched
 from tl_course.exercises.engine.verdict import Verdict, judge, matches, score
@@ -39,12 +41,19 @@ def check_source(exercise_id: str, framework: str, source: str, seed: int = PUBL
             return Verdict(exercise_id, framework, 0.0, answered=False, points=exercise.points, seed=seed)
         cases = exercise.draw(seed)
         (run,) = runner(exercise.process(framework)).run(exercise_id, cases, [source], exercise.time_limit, alone=True)
-        findings, problem = judge(exercise, cases, run)
-        earned = score(findings)
-        diagnosis = None if earned == 1 else diagnose(exercise, framework, seed, run)
-    seconds = time.perf_counter() - start
-    found = {"findings": findings, "problem": problem, "diagnosis": diagnosis, "output": run.output}
-    return Verdict(exercise_id, framework, earned, points=exercise.points, seed=seed, seconds=seconds, **found)
+        verdict = verdict_of(exercise, framework, seed, cases, run)
+        if not verdict.passed:
+            verdict = replace(
+                verdict, diagnosis=diagnose(exercise, framework, run, mistake_runs(exercise.id, framework, seed))
+            )
+    return replace(verdict, seconds=time.perf_counter() - start)
+
+
+def verdict_of(exercise: Exercise, framework: str, seed: int, cases: list[Case], run: Run) -> Verdict:
+    """The verdict on a run on the cases of a seed, without a diagnosis. Runs no learner code."""
+    findings, problem = judge(exercise, cases, run)
+    found = {"findings": findings, "problem": problem, "output": run.output}
+    return Verdict(exercise.id, framework, score(findings), points=exercise.points, seed=seed, **found)
 
 
 def check_file(path: str | Path, exercise_id: str, framework: str, seed: int = PUBLIC_SEED) -> Verdict:
@@ -67,15 +76,24 @@ def check_file(path: str | Path, exercise_id: str, framework: str, seed: int = P
     return check_source(exercise_id, framework, source, seed)
 
 
-def diagnose(exercise: Exercise, framework: str, seed: int, run: Run) -> str | None:
-    """The message of the named mistake that was observed to do what this run does, or None."""
+def diagnose(exercise: Exercise, framework: str, run: Run, mistakes: Iterable[Run]) -> str | None:
+    """The message of the named mistake that was observed to do what this run does, or None.
+
+    Args:
+        exercise: which exercise.
+        framework: in which framework.
+        run: of the answer.
+        mistakes: runs of the variant's mistakes, in their order, on the same cases.
+    """
+    position = recognised(run, mistakes)
+    return None if position is None else list(exercise.variant(framework).mistakes.values())[position].message
+
+
+def recognised(run: Run, mistakes: Iterable[Run]) -> int | None:
+    """The position of the first run of a mistake that was observed to do what this run does, or None."""
     if run.state not in ("ran", "stopped"):
         return None
-    variant = exercise.variant(framework)
-    for name, other in zip(variant.mistakes, mistake_runs(exercise.id, framework, seed), strict=True):
-        if matches(run, other):
-            return variant.mistakes[name].message
-    return None
+    return next((position for position, other in enumerate(mistakes) if matches(run, other)), None)
 
 
 @cache

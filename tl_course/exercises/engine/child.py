@@ -48,6 +48,11 @@ def send(stream: BinaryIO, value: Any) -> None:
 
 def receive(stream: BinaryIO) -> Any:
     """Read one message. Raises EOFError when the other side is gone, ValueError when it does not make sense."""
+    return unpack(receive_raw(stream)[8:])
+
+
+def receive_raw(stream: BinaryIO) -> bytes:
+    """Read one message as it came, with its length in front. Raises as `receive` does."""
     header = stream.read(8)
     size = int.from_bytes(header, "big")
     if size > MESSAGE_LIMIT:
@@ -55,7 +60,7 @@ def receive(stream: BinaryIO) -> Any:
     data = stream.read(size) if len(header) == 8 else b""
     if len(header) < 8 or len(data) < size:
         raise EOFError
-    return unpack(data)
+    return header + data
 
 
 def preload(process: str) -> None:
@@ -73,7 +78,7 @@ def serve(stream: BinaryIO, process: str, folder: str) -> None:
     _limit_resources()
     _warm_up(process)
     os.chdir(tempfile.mkdtemp(dir=folder))
-    output = _redirect_output()
+    output = redirect_output()
     if hasattr(os, "register_at_fork"):  # a process that an answer leaves behind must not keep the connection open
         os.register_at_fork(after_in_child=stream.close)
     send(stream, "ready")
@@ -85,7 +90,7 @@ def serve(stream: BinaryIO, process: str, folder: str) -> None:
         faulthandler.dump_traceback_later(job["time_limit"] + GRACE, exit=True, file=output)
         outcome = run(source, variant.entry, variant.probe, job["cases"])
         faulthandler.cancel_dump_traceback_later()
-        outcome["output"] = _printed(output)
+        outcome["output"] = printed(output)
         send(stream, outcome)
 
 
@@ -99,11 +104,16 @@ def run(source: str, entry: str, probe: Probe, cases: list[dict[str, Any]]) -> d
         return {"error": explain(error)}
     if entry not in namespace:
         return {"error": {"type": "MissingAnswer", "message": entry, "line": None, "where": ""}}
+    return observe(namespace[entry], probe, cases)
+
+
+def observe(candidate: Any, probe: Probe, cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """Probe what a learner defined on every case: ``{"observations"}``, one a case."""
     observations = []
     for case in cases:
         _seed()
         try:
-            observations.append({"value": _checked(probe(namespace[entry], unpack(pack(case))))})
+            observations.append({"value": _checked(probe(candidate, unpack(pack(case))))})
         except BaseException as error:
             observations.append({"error": explain(error)})
     return {"observations": observations}
@@ -164,7 +174,7 @@ def _limit_resources() -> None:
         score.write("1000")  # where memory runs out, Linux ends this process rather than the notebook's
 
 
-def _redirect_output() -> int:
+def redirect_output() -> int:
     """Send standard output and error to a file and leave standard input empty."""
     handle = os.open("output", os.O_RDWR | os.O_CREAT | os.O_APPEND)
     with contextlib.suppress(OSError):  # Windows keeps the name while the file is open
@@ -178,7 +188,7 @@ def _redirect_output() -> int:
     return handle
 
 
-def _printed(output: int) -> str:
+def printed(output: int) -> str:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()

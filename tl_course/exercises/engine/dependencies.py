@@ -26,11 +26,49 @@ def find_answer(cells: Sequence[str], marker: str, entry: str) -> str | None:
     if not marked and not other:
         return None
     index = marked[-1] if marked else other[-1]
-    return "\n".join([*_needed(plain[:index] + plain[index + 1 :], plain[index]), plain[index]])
+    return alone(plain[:index] + plain[index + 1 :], plain[index])
+
+
+def alone(others: Sequence[str], answer: str) -> str:
+    """An answer's cell with the statements of other cells that it needs before it."""
+    plain = _without_magics(answer)
+    return "\n".join([*_needed([_without_magics(cell) for cell in others], plain), plain])
+
+
+def missing(source: str) -> set[str]:
+    """Names that source text reads and neither binds nor finds among Python's own."""
+    statements = _parse(source)
+    return _read(statements) - _bound(statements)
+
+
+def closure(source: str, names: set[str]) -> list[ast.stmt]:
+    """The statements of a module that bind these names, and those that they need; imports only of what is used."""
+    wanted = _places([source], ", ".join(sorted(names)))
+    chosen = [statement for number, statement in enumerate(_parse(source)) if number in wanted]
+    used = names | _read(chosen)
+    return [kept for statement in chosen if (kept := _narrowed(statement, used)) is not None]
+
+
+def _narrowed(statement: ast.stmt, used: set[str]) -> ast.stmt | None:
+    """A statement; an import without the names that nobody uses."""
+    if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return statement
+    aliases = [alias for alias in statement.names if (alias.asname or alias.name.partition(".")[0]) in used]
+    if not aliases:
+        return None
+    if isinstance(statement, ast.Import):
+        return ast.Import(aliases)
+    return ast.ImportFrom(statement.module, aliases, statement.level)
 
 
 def _needed(others: Sequence[str], answer: str) -> list[str]:
-    """Statements of other cells that bind names which the answer uses and does not bind, in the order they ran.
+    """The source text of the statements that `_places` finds."""
+    statements = [statement for cell in others for statement in _parse(cell)]
+    return [ast.unparse(statements[place]) for place in _places(others, answer)]
+
+
+def _places(others: Sequence[str], answer: str) -> list[int]:
+    """Places, among all statements of other cells, of those that bind names which the answer uses and does not bind.
 
     A statement sees what was bound before it ran; the body of a function sees what is bound last, as in the notebook.
     """
@@ -49,7 +87,7 @@ def _needed(others: Sequence[str], answer: str) -> list[str]:
             if place not in taken:
                 taken.add(place)
                 wanted += [(other, _sees(statements, place)) for other in _read([statements[place]])]
-    return [ast.unparse(statements[place]) for place in sorted(taken)]
+    return sorted(taken)
 
 
 def _sees(statements: Sequence[ast.stmt], place: int) -> int:

@@ -144,7 +144,7 @@ class Runner:
 
     def _run_one(self, child: _Child, source: str, cases: int, time_limit: float) -> Run:
         try:
-            return _as_run(child.ask(source, time_limit), cases)
+            return as_run(child.ask(source, time_limit), cases)
         except TimeoutError:
             return Run("timeout")
         except (EOFError, ValueError):
@@ -255,7 +255,7 @@ class _Both:
         self.writer.close()
 
 
-def _as_run(outcome: Any, cases: int) -> Run:
+def as_run(outcome: Any, cases: int) -> Run:
     """What a child answered. Raises ValueError for what none of ours says: the learner's code may have written it."""
     fields = outcome if isinstance(outcome, dict) else {}
     output, error, observations = fields.get("output"), fields.get("error"), fields.get("observations")

@@ -1,0 +1,65 @@
+"""The command `tl-course grade`."""
+
+from pathlib import Path
+
+import click
+
+from tl_course.cli_output import answer, json_option
+
+
+@click.command()
+@click.argument("assignment")
+@click.option("--workers", type=click.IntRange(min=1), help="So many submissions at once; otherwise one a processor.")
+@click.option(
+    "--only", metavar="NAME", help="A student, or an exercise of the bank, which is then graded again for all."
+)
+@click.option("--force", is_flag=True, help="Grade also what did not change since it was graded.")
+@click.option("--time-limit", type=click.FloatRange(min=0.1), metavar="SECONDS", help="For an answer or a cell.")
+@click.option("--memory-limit", type=click.IntRange(min=64), metavar="MB", help="For a submission.")
+@click.option("--allow-unsafe", is_flag=True, help="Run submissions also where a protection is missing.")
+@click.option("--scheduler", metavar="ADDRESS", help="Execute on the workers of this Dask scheduler.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a report on the class."
+)
+@json_option
+def grade(
+    assignment: str,
+    workers: int | None,
+    only: str | None,
+    force: bool,
+    time_limit: float | None,
+    memory_limit: int | None,
+    allow_unsafe: bool,
+    scheduler: str | None,
+    html: Path | None,
+    as_json: bool,
+) -> int:
+    """Grade the submissions of ASSIGNMENT in a sandbox.
+
+    Run it in the course's folder, where nbgrader_config.py is. What did not change is not graded again.
+    """
+    from tl_course import exercises
+    from tl_course.grading import batch
+    from tl_course.grading.report import progress_bar, summary, write
+
+    ids = set(exercises.ids()) if only else set()
+    options = batch.Options(
+        workers=workers,
+        student=None if only in ids else only,
+        exercise=only if only in ids else None,
+        force=force,
+        allow_unsafe=allow_unsafe,
+        time_limit=time_limit,
+        memory=memory_limit * 2**20 if memory_limit else None,
+        scheduler=scheduler,
+    )
+
+    def work() -> batch.Report:
+        with progress_bar() as progress:
+            report = batch.grade(Path.cwd(), assignment, options, progress)
+        if html is not None:
+            write(report, html)
+        return report
+
+    report = answer(as_json, work, lambda report: report.to_dict(), summary)
+    return int(any(row.state != "graded" for row in report.rows))

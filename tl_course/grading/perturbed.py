@@ -1,0 +1,87 @@
+"""Copies of a test cell in each of which one or two of its checks are such that a right answer cannot pass them.
+
+Where a check expects a literal, another one stands in the copies. Two literals at most are changed, in all four ways in
+which that can be done, so that neither one text nor all of them tell which literals are the right ones. A check without
+a literal gets a switch, which stands in the cell itself and in all copies; only the number in it differs.
+"""
+
+import ast
+import random
+from typing import Any
+
+from tl_course.grading.changed_literals import Leaf, other
+from tl_course.grading.checks import Checks
+from tl_course.grading.switch import Switch
+
+_LITERALS = 2
+
+
+def perturbed(source: str, rng: random.Random, most: int) -> tuple[str, list[str]]:
+    """The cell as it is to be run, and at most ``most`` copies that have to fail.
+
+    Args:
+        source: the cell's text.
+        rng: chooses what is changed, and into what.
+        most: 3 or more.
+    """
+    switch = Switch(rng)
+    cell = Checks(source, frozenset(), switch)
+    changes = _changes(cell, rng)
+    copies = 2 ** len(changes) - 1
+    points = _chosen(cell, {leaf.check for leaf in cell.leaves}, rng)[: 1 if changes else most]
+    points = points[: most - copies]
+    if not changes and not points:
+        return source, []
+    if points:
+        cell = Checks(source, frozenset(points), switch)
+    texts = [_text(cell, changes, subset, None, switch) for subset in range(copies + 1)]
+    return texts[0], texts[1:] + [_text(cell, changes, 0, point, switch) for point in points]
+
+
+def _changes(cell: Checks, rng: random.Random) -> list[tuple[int, Any]]:
+    """Two constants at most, by number, each with another value; of two checks where it can be."""
+    order = list(range(len(cell.leaves)))
+    rng.shuffle(order)
+    order.sort(key=lambda number: cell.leaves[number].node.value is None)
+    found: dict[int, Any] = {}
+    for distinct in (True, False):
+        for number in order:
+            leaf = cell.leaves[number]
+            taken = number in found or (distinct and leaf.check in {cell.leaves[n].check for n in found})
+            if len(found) < _LITERALS and not taken and (value := other(leaf, rng)) is not None:
+                found[number] = value
+    return _apart(cell.leaves, list(found.items()))
+
+
+def _apart(leaves: list[Leaf], changes: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """Without the second of two constants of one set: they might change places."""
+    together = len(changes) == _LITERALS and all(leaves[number].among for number, _value in changes)
+    return changes[:1] if together else changes
+
+
+def _text(cell: Checks, changes: list[tuple[int, Any]], subset: int, on: int | None, switch: Switch) -> str:
+    """The cell with some of the changes, by the bits of ``subset``, and one switch on."""
+    if cell.tree is None:
+        return ""
+    before = [cell.leaves[number].node.value for number, _value in changes]
+    for bit, (number, value) in enumerate(changes):
+        if subset >> bit & 1:
+            cell.leaves[number].node.value = value
+    for point, keys in cell.keys.items():
+        number = switch.number(point == on)
+        for key in keys:
+            key.value = number
+    text = ast.unparse(cell.tree)
+    for (number, _value), value in zip(changes, before, strict=True):
+        cell.leaves[number].node.value = value
+    return text
+
+
+def _chosen(cell: Checks, done: set[int], rng: random.Random) -> list[int]:
+    """Points of the other checks: one a check, then more; such as change what is compared before such as turn it round."""
+    order = [number for number, point in enumerate(cell.points) if point.check not in done]
+    rng.shuffle(order)
+    order.sort(key=lambda number: cell.points[number].kind == "not")
+    first = {cell.points[number].check: number for number in reversed(order)}
+    firsts = sorted(first.values(), key=lambda number: cell.points[number].kind == "not")
+    return [*firsts, *(number for number in order if number not in firsts)]

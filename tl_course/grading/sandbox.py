@@ -1,0 +1,231 @@
+"""Sandboxes for submissions, as the grader sees them: one warm process, and a fresh fork of it for each submission."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tl_course.errors import CourseError
+from tl_course.exercises.engine.child import receive, send
+from tl_course.exercises.engine.plain import unpack
+from tl_course.grading import isolation
+from tl_course.grading.confinement import Limits
+from tl_course.i18n import _
+
+START_LIMIT = 180.0  # seconds to import the frameworks on a busy machine
+EXTRA = 30.0  # seconds beyond its tasks' limits that a submission's processes may take
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of a task.
+
+    Args:
+        state: "done", "interrupted" (took too long, and ended when told), "timeout" (did not end, and was ended),
+            "crashed" (its process ended, or sent nonsense), "time" or "memory" (the whole submission was ended).
+        value: what the task gave, where it is done or was interrupted.
+    """
+
+    state: str
+    value: dict[str, Any] = field(default_factory=dict)
+
+
+class Sandbox:
+    """One submission's processes. Made by `Warm.sandbox`."""
+
+    def __init__(self, connection: socket.socket, report: socket.socket) -> None:
+        self._connection, self._report = connection, report
+        self._stream, self._reports = connection.makefile("rwb"), report.makefile("rwb")
+        self._ended = ""
+
+    def ask(self, task: Mapping[str, Any], limit: float, fresh: bool = False) -> Reply:
+        """Have a task done within ``limit`` seconds; ``fresh``: by a new process, not where the last one ran."""
+        if self._ended:
+            return Reply(self._ended)
+        try:
+            self._connection.settimeout(limit + EXTRA)
+            send(self._stream, {"limit": limit, "fresh": fresh})  # type: ignore[arg-type]
+            send(self._stream, dict(task))  # type: ignore[arg-type]
+            header = receive(self._stream)  # type: ignore[arg-type]
+            data = self._stream.read(header["size"])
+        except (EOFError, OSError, ValueError):
+            self._ended = self._why()
+            return Reply(self._ended)
+        return _reply(header["state"], data)
+
+    def open(self, job: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        """Start the processes: limits, then the submission's own files. Raises OSError where the other side is gone."""
+        send(self._reports, dict(job))  # type: ignore[arg-type]
+        arrays = {name: np.frombuffer(data, dtype=np.uint8) for name, data in files.items()}
+        with contextlib.suppress(OSError):  # why it is gone, the first task will say
+            send(self._stream, arrays)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """End the submission's processes, and wait until they are gone."""
+        for stream in (self._stream, self._connection):
+            with contextlib.suppress(OSError):
+                stream.close()
+        with contextlib.suppress(OSError):
+            self._report.shutdown(socket.SHUT_WR)
+            self._why()
+        for stream in (self._reports, self._report):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+    def _why(self) -> str:
+        """How the supervisor says that the submission ended."""
+        self._report.settimeout(EXTRA)
+        try:
+            message = receive(self._reports)  # type: ignore[arg-type]
+        except (EOFError, OSError, ValueError):
+            return "crashed"
+        if message.get("ended") == "unprotected":
+            raise CourseError(str(message.get("why")))
+        return str(message["ended"]) if message.get("ended") in ("time", "memory") else "crashed"
+
+
+class Warm:
+    """A process with modules imported, from which sandboxes are forked. Safe to use from several threads.
+
+    Args:
+        modules: what it imports; a submission that imports one of these need not wait.
+        limits: what each submission may use.
+        allow_unsafe: run submissions also where a protection is missing; `unprotected` then names what is.
+
+    Raises:
+        CourseError: a protection is missing, or the process did not start.
+    """
+
+    def __init__(self, modules: Sequence[str], limits: Limits | None = None, allow_unsafe: bool = False) -> None:
+        if sys.platform == "win32":
+            raise CourseError(
+                _("submissions cannot be run on Windows itself; {advice}").format(advice=isolation.advice())
+            )
+        self.modules, self.limits = tuple(dict.fromkeys(modules)), limits or Limits()
+        self._lock = threading.Lock()
+        self.unprotected: list[str] = []
+        if isolation.bubblewrap() is None:
+            self.unprotected.append(
+                _("bubblewrap is not there: submissions would see this user's files and the network")
+            )
+        self._separate = not self.unprotected
+        self._refuse_unless(allow_unsafe)
+        self._start()
+        self._try(allow_unsafe)
+
+    @contextmanager
+    def sandbox(
+        self, files: Mapping[str, bytes] | None = None, wall: float = 600.0, threads: int = 1
+    ) -> Iterator[Sandbox]:
+        """A fresh sandbox; its processes are gone when the block ends.
+
+        Args:
+            files: of the submission, by relative name; they lie in its folder.
+            wall: seconds that all of it may take.
+            threads: of a framework's computations.
+        """
+        connection, report = self._fork()
+        with (
+            tempfile.TemporaryDirectory(prefix="tl_course_submission_")
+            if not self._separate
+            else contextlib.nullcontext("") as folder
+        ):
+            sandbox = Sandbox(connection, report)
+            job = {
+                "limits": asdict(self.limits),
+                "wall": wall,
+                "threads": threads,
+                "separate": self._separate,
+                "folder": folder,
+            }
+            try:
+                sandbox.open(job, files or {})
+                yield sandbox
+            finally:
+                sandbox.close()
+
+    def alive(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the process and all that was forked from it."""
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        program = ["-P", "-m", "tl_course.grading.zygote", str(theirs.fileno()), *self.modules]
+        command = isolation.command(program) if self._separate else [sys.executable, *program]
+        with theirs, tempfile.TemporaryFile() as errors:
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+            )
+            theirs.close()
+            self._control = ours
+            ours.settimeout(START_LIMIT)
+            try:
+                ready = ours.recv(1)
+            except OSError:
+                ready = b""
+            if not ready:
+                self.close()
+                errors.seek(0)
+                said = " ".join(errors.read()[-1000:].decode(errors="replace").split())
+                raise CourseError(
+                    _("the sandbox did not start: {said}; {advice}").format(said=said, advice=isolation.advice())
+                )
+        ours.settimeout(None)
+
+    def _try(self, allow_unsafe: bool) -> None:
+        """Start one sandbox to see whether the kernel allows all of it."""
+        if not self._separate:
+            return
+        try:
+            with self.sandbox() as sandbox:
+                sandbox.ask({"kind": "nothing"}, 30.0)
+        except CourseError as error:
+            self.unprotected.append(_("submissions cannot be kept apart from each other ({why})").format(why=error))
+            self._separate = False
+            self.close()
+            self._refuse_unless(allow_unsafe)
+            self._start()
+
+    def _refuse_unless(self, allow_unsafe: bool) -> None:
+        if self.unprotected and not allow_unsafe:
+            what = "; ".join(self.unprotected)
+            raise CourseError(_("{what}; {advice}, or say --allow-unsafe").format(what=what, advice=isolation.advice()))
+
+    def _fork(self) -> tuple[socket.socket, socket.socket]:
+        connection, theirs = socket.socketpair()
+        report, their_report = socket.socketpair()
+        with theirs, their_report, self._lock:
+            try:
+                socket.send_fds(self._control, [b"+"], [theirs.fileno(), their_report.fileno()])
+            except OSError as error:
+                raise CourseError(_("the process that runs submissions is gone; grade again")) from error
+        return connection, report
+
+
+def _reply(state: str, data: bytes) -> Reply:
+    if state not in ("done", "interrupted"):
+        return Reply(state)
+    try:
+        value = unpack(data[8:])
+    except ValueError:
+        return Reply("crashed")
+    return Reply(state, value) if isinstance(value, dict) else Reply("crashed")
