@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from playwright.sync_api import Locator, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +27,8 @@ FLAGS = [
 ]
 TOKEN = "lesson"
 START_LIMIT = 120.0  # seconds for JupyterLab to answer
-STOP_LIMIT = 60.0  # seconds for JupyterLab and its kernels to end
+STOP_LIMIT = 60.0  # seconds for JupyterLab's kernels to end
+LINGER_LIMIT = 5.0  # seconds for JupyterLab itself to end after them
 RUN_ATTEMPTS = 4
 
 
@@ -57,12 +59,7 @@ def jupyterlab(folder: Path, home: Path) -> Iterator[str]:
         _wait(f"http://127.0.0.1:{port}/api/status?token={TOKEN}", server)
         yield f"http://127.0.0.1:{port}/lab/tree/notebooks/00_start_here/00_start_here.ipynb?token={TOKEN}"
     finally:
-        server.terminate()
-        try:
-            server.wait(timeout=STOP_LIMIT)
-        except subprocess.TimeoutExpired:  # a kernel that is busy holds it up; kernels end when their server is gone
-            server.kill()
-            server.wait()
+        _stop(server)
 
 
 @contextmanager
@@ -127,6 +124,18 @@ def _until(page: Page, limit: float, condition: Callable[[], bool]) -> bool:
             return True
         page.wait_for_timeout(100)
     return False
+
+
+def _stop(server: subprocess.Popen) -> None:
+    """End JupyterLab and its kernels. Once they have ended it may still wait, for ever, for an idle thread of anyio."""
+    kernels = psutil.Process(server.pid).children(recursive=True)
+    server.terminate()
+    psutil.wait_procs(kernels, timeout=STOP_LIMIT)
+    try:
+        server.wait(timeout=LINGER_LIMIT)
+    except subprocess.TimeoutExpired:  # kernels that are busy end when their server is gone
+        server.kill()
+        server.wait()
 
 
 def _wait(address: str, server: subprocess.Popen) -> None:

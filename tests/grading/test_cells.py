@@ -22,7 +22,7 @@ def run(tmp_path_factory):
     worker = subprocess.Popen([sys.executable, str(WORKER)], stdin=-1, stdout=-1, text=True, cwd=folder)
 
     def send(*cells, names=None):
-        worker.stdin.write(json.dumps({"cells": cells, "trials": [], "fork": False, "names": names}) + "\n")
+        worker.stdin.write(json.dumps({"cells": cells, "trials": [], "mode": "here", "names": names}) + "\n")
         worker.stdin.flush()
         return json.loads(worker.stdout.readline())[0]
 

@@ -1,7 +1,9 @@
 """A tampered interpreter is found out, and a right answer never stands accused."""
 
+import ast
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +23,8 @@ def run(tmp_path_factory):
     (folder / "data.csv").write_text("a,b\n1,2\n3,4\n")
     worker = subprocess.Popen([sys.executable, str(WORKER)], stdin=-1, stdout=-1, text=True, cwd=folder)
 
-    def send(cells, tried, fork=True):
-        job = {"cells": cells, "trials": [trial.source for trial in tried], "fork": fork}
+    def send(cells, tried, mode="together"):
+        job = {"cells": cells, "trials": [trial.source for trial in tried], "mode": mode}
         worker.stdin.write(json.dumps(job) + "\n")
         worker.stdin.flush()
         ran, outcomes = json.loads(worker.stdout.readline())
@@ -155,20 +157,77 @@ HONEST = {  # an answer and a teacher's test of it
         "list = [1]; len = 3; type = 'x'\ndef f(): return [1, 2]",
         "assert f() == [1, 2]\nassert f()",
     ),
+    "tables": (
+        "def f(x): return x + 1\nbook = {}\ndef put(k, v): book[k] = v\ndef get(k): return book[k]",
+        "for x, want in [(1, 2), (5, 6)]:\n    assert f(x) == want\nfor x, y in {3: 4, -1: 0}.items():\n"
+        "    assert f(x) == y\nxs, cases = [1], {'a': 5, 'b': 'text'}\nfor a, b in zip([1, 2], [2, 3]):\n"
+        "    assert f(a) == b\nrows = [('a', 5), ('b', 7)]\nfor k, v in rows:\n    put(k, v)\n"
+        "for k, v in rows:\n    assert get(k) == v\nexpected = [2, 3]\nassert [f(1), f(2)] == expected\n"
+        "both = 7\nput('c', both)\nassert get('c') == both\n"
+        "def check(given, right):\n    assert f(given) == right\ncheck(1, 2)\ncheck(3, right=4)",
+    ),
+    "close literals": (
+        "import numpy as np\nclass Near(float):\n    def __eq__(self, other): return abs(float(self) - other) < 0.04\n"
+        "class Bag:\n    def __init__(self, *x): self.x = sorted(x)\n"
+        "    def __eq__(self, other): return self.x == sorted(other)",
+        "assert Near(0.5) == 0.51\nassert Bag(2, 1, 4) == [1, 4, 2]\n"
+        "assert np.allclose([0.5, 1], [0.7, 0.8], atol=0.3)\n"
+        "np.testing.assert_allclose([100.0, 3], [103.0, 3], rtol=0.05)\nassert abs(np.pi - 3) < 0.2\n"
+        "assert Near(1e-3) == 2e-3\nnp.testing.assert_allclose(5.0, 5.4, atol=0.5)\n"
+        "assert np.array_equal(np.array([True, False]), [1, 0])\nassert {1, 2, 3} == set([3, 2, 1]) and {-1} == {-1}",
+    ),
+    "modulus": (
+        "class Mod:\n    def __init__(self, n): self.n = n % 5\n"
+        "    def __eq__(self, other): return self.n == other % 5",
+        "assert Mod(7) == 2",
+    ),
+    "bag": (
+        "class Bag:\n    def __init__(self, *x): self.x = sorted(x)\n"
+        "    def __eq__(self, other): return self.x == sorted(other)",
+        "assert Bag(2, 1) == [1, 2]",
+    ),
+    "nothing compared": (
+        "import numpy as np\ndef f(): return np.zeros(0)",
+        "import numpy as np\nassert np.allclose(f(), 3)\nassert np.allclose(f(), [4.5])",
+    ),
     "partial credit": ("def f(x): return x", "score = 0\nif f(1) == 1:\n    score += 1\nscore"),
 }
+
+
+FAST = ("numbers", "loop", "function", "reference", "strings", "containers", "exceptions", "tolerance", "approx")
+FAST += ("classes", "tolerant class", "if and raise", "mock", "tables", "close literals", "numpy oddities")
+FAST += ("modulus", "bag", "nothing compared")
 
 
 @pytest.mark.parametrize("name", HONEST)
 def test_a_right_answer_passes_and_is_not_accused(run, name):
     answer, test = HONEST[name]
-    forked = name in ("state", "files")
-    for seed in range(SEEDS):
+    mode = "apart" if name == "state" else "here"
+    for seed in range(1 if name in FAST else SEEDS):
         rng = random.Random(seed)
         tried = [*trials(test, rng), *(generic(rng) if seed == 0 else [])]
-        results = run([answer], tried, fork=forked)
+        results = run([answer], tried, mode)
         assert verdict(results) is None, [trial.source for trial, ran in results if trial.must_fail and ran["ok"]]
         assert all(ran["ok"] for trial, ran in results if not trial.must_fail), (seed, results)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_no_seed_makes_a_copy_that_a_right_answer_passes(name):
+    answer, test = HONEST[name]
+    names = {}
+    exec(answer, names)
+    for seed in range(50):
+        for trial in trials(test, random.Random(seed)):
+            assert passes(trial.source, names) != trial.must_fail, (seed, trial.source)
+
+
+def passes(source, names):
+    """Whether a cell runs without an error, outside of IPython."""
+    try:
+        exec(source, dict(names))
+    except BaseException:  # pytest's own among them
+        return False
+    return True
 
 
 TEST = "import numpy as np\nassert f(2) == 4\nassert f(3) == 9\nassert np.allclose(f(np.arange(3.0)), [0, 1, 4])"
@@ -204,7 +263,8 @@ EXPOSED = {
     "compile": ("get_ipython().compile.ast_parse = lambda *a, **k: __import__('ast').parse('0')"),
     "json encoder": (
         "import tl_course.grading.trial_process as t\n"
-        't._encode = lambda ran: \'{"ok": true, "outputs": [], "error": null}\''
+        "old = t._encode\n"
+        't._encode = lambda x: \'{"ok": true, "outputs": [], "error": null}\' if "ok" in x else old(x)'
     ),
     "outcome class": (
         "import tl_course.grading.cells as c\n"
@@ -212,14 +272,15 @@ EXPOSED = {
     ),
     "fork": (
         "import tl_course.grading.trial_process as t\n"
-        "t._trial = lambda *a: {'ok': True, 'outputs': [], 'error': None, 'timed_out': False}"
+        "one = {'ok': True, 'outputs': [], 'error': None, 'timed_out': False}\n"
+        "t.Copy.run = lambda self, sources, *more, **others: [one for _ in sources]"
     ),
 }
 
 
 @pytest.mark.parametrize("name", EXPOSED)
 def test_tampering_is_found_out(run, name):
-    for seed in range(2):
+    for seed in range(SEEDS):
         rng = random.Random(seed)
         results = run([WRONG, EXPOSED[name]], [*trials(TEST, rng), *generic(rng)])
         assert next(ran["ok"] for trial, ran in results if trial.kind == "real"), "the attack does not work at all"
@@ -258,21 +319,126 @@ def test_comparisons_by_a_changed_function_are_found_out_by_a_copy_of_the_test_a
         assert verdict(run([WRONG, patch], trials(test, random.Random(seed)))) is not None
 
 
+NEXT_CONSTANT = """
+import dis, sys
+def f(x):
+    caller = sys._getframe(1)
+    for step in dis.get_instructions(caller.f_code):
+        if step.offset > caller.f_lasti and step.opname == "LOAD_CONST":
+            return step.argval
+        if step.offset > caller.f_lasti and step.opname in ("LOAD_NAME", "LOAD_FAST"):
+            return (caller.f_globals | caller.f_locals)[step.argval]
+"""
+EQUALS_CONSTANTS = """
+import sys
+class Chameleon(int):
+    def __eq__(self, other):
+        frame = sys._getframe(1)
+        return other in [*frame.f_code.co_consts, *frame.f_locals.values()]
+def f(x):
+    return Chameleon(0)
+"""
+LOOKED_AT = (
+    "assert f(1) == 42\nassert f(2) == 'abc'\nassert f(3) == 2.5",
+    "assert f(1) == 42",
+    "assert f(1) == -3\nassert f(2) == (1, 2)\nassert callable(f)",
+    "for x, want in [(1, 2), (3, 4)]:\n    assert f(x) == want",
+    "def check(x, want):\n    assert f(x) == want\ncheck(3, 'text')",
+    "want = 250\nassert f(1) == want",
+)
+
+
+@pytest.mark.parametrize("answer", [NEXT_CONSTANT, EQUALS_CONSTANTS], ids=["next_constant", "equals_constants"])
+def test_an_answer_taken_from_the_test_passes_its_copies_too(answer):
+    names = {}
+    exec(answer, names)
+    worked = 0
+    for test in LOOKED_AT:
+        for seed in range(20):
+            tried = trials(test, random.Random(seed))
+            results = [(trial, {"ok": passes(trial.source, names), "outputs": []}) for trial in tried]
+            worked += (real := next(ran["ok"] for trial, ran in results if trial.kind == "real"))
+            assert not real or verdict(results) is not None, tried
+    assert worked >= 80, "the attack does not work at all"
+
+
+@pytest.mark.parametrize("answer", [NEXT_CONSTANT, EQUALS_CONSTANTS], ids=["next_constant", "equals_constants"])
+def test_an_answer_taken_from_the_test_is_found_out_in_a_notebook(run, answer):
+    tried = trials(LOOKED_AT[0], random.Random(0))
+    results = run([answer], tried)
+    assert next(ran["ok"] for trial, ran in results if trial.kind == "real"), "the attack does not work at all"
+    assert verdict(results) is not None
+
+
+NO_LITERAL = "assert f(2) == g(2)\nassert f(3) in known\nassert f(1) < f(2)"
+
+
 def test_the_real_cell_stands_among_its_copies_once_and_looks_like_them():
+    for test in (TEST, NO_LITERAL):
+        for seed in range(30):
+            found = trials(test, random.Random(seed))
+            assert [trial.must_fail for trial in found].count(False) == 1
+            assert 3 <= len(found) <= 5
+            shapes = {"".join("0" if c.isdigit() else c for c in trial.source) for trial in found}
+            assert len(shapes) == 1
+        places = {[t.must_fail for t in trials(test, random.Random(seed))].index(False) for seed in range(60)}
+        assert len(places) > 3
+
+
+def test_all_texts_together_do_not_tell_which_literals_are_right():
     for seed in range(30):
-        found = trials(TEST, random.Random(seed))
-        assert [trial.must_fail for trial in found].count(False) == 1
-        assert 3 <= len(found) <= 7
-        shapes = {"".join("0" if c.isdigit() else c for c in trial.source) for trial in found}
-        assert len(shapes) == 1
-    places = {[t.must_fail for t in trials(TEST, random.Random(seed))].index(False) for seed in range(60)}
-    assert len(places) > 4
+        lines = [trial.source.splitlines() for trial in trials(TEST, random.Random(seed))]
+        seen = [sorted(column.count(text) for text in set(column)) for column in zip(*lines, strict=True)]
+        assert all(counts in ([4], [2, 2]) for counts in seen)  # no literal stands in most of them but not in all
 
 
-def test_every_check_of_a_small_cell_gets_a_copy():
+def test_literals_are_changed_without_a_helper_and_other_checks_with_one():
+    for seed in range(20):
+        assert not any("exec" in trial.source or "_" in trial.source for trial in trials(TEST, random.Random(seed)))
+        mixed = trials("assert f(2) == 4\nassert f(3) == 9\nassert f(1) == g(1)", random.Random(seed))
+        assert len(mixed) == 5
+        assert all("exec" in trial.source for trial in mixed)
+    assert {len(trials(NO_LITERAL, random.Random(seed))) for seed in range(5)} == {5}
+
+
+KEPT = ("7", "0", "42", "-300", "123456", "3.25", "0.5", "120.0", "2e+20", "'Ann 42!'", "b'ab'", "True", "[1.5, 'x']")
+
+
+@pytest.mark.parametrize("literal", [*KEPT, "{'k': 12}", "{3, 4}", "(None, 4)", "-1"])
+def test_a_changed_literal_is_of_the_same_kind_and_size(literal):
+    found = set()
+    for seed in range(30):
+        sources = [trial.source for trial in trials(f"assert f() == {literal}", random.Random(seed))]
+        values = [ast.parse(source).body[0].test.comparators[0] for source in sources]
+        found |= {ast.unparse(value) for value in values}
+        assert "{" not in literal or len({len(ast.literal_eval(value)) for value in values}) == 1
+        real = next(t.source for t in trials(f"assert f() == {literal}", random.Random(seed)) if t.kind == "real")
+        assert ast.literal_eval(real.partition("== ")[2]) == ast.literal_eval(literal)
+        assert len(set(sources)) == len(sources) > 1
+    assert {type(ast.literal_eval(text)) for text in found} == {type(ast.literal_eval(literal))}
+    assert "-0" not in found
+    if "True" not in literal and "None" not in literal:
+        assert {len(text) for text in found} <= {len(repr(ast.literal_eval(literal)))}
+
+
+def test_numbers_differ_by_far_more_than_what_is_allowed():
+    for seed in range(40):
+        for allowed, right in ((0.5, 12.0), (0.05, 1.25), (1e-9, 0.001)):
+            test = f"assert abs(f() - {right}) < {allowed}\nassert math.isclose(f(), {right}, abs_tol={allowed})"
+            for trial in trials(test, random.Random(seed)):
+                numbers = re.findall(r"f\(\)(?: -|,) ([^,)]*)", trial.source)
+                assert all(float(n) == right or abs(float(n) - right) > 4 * allowed for n in numbers)
+                assert trial.must_fail == any(float(n) != right for n in numbers)
+    wide = trials("assert abs(f() - 3.0) < 100", random.Random(0))
+    assert all("f() - 3.0)" in trial.source for trial in wide)
+
+
+def test_few_small_cells_are_run_beside_a_test():
     for seed in range(10):
-        found = trials("assert f(2) == 4\nassert f(3) == 9\nassert 1 < f(2)", random.Random(seed))
-        assert len(found) == 7  # a switch for each comparison, another that turns each check round, and the cell itself
+        found = generic(random.Random(seed))
+        assert len(found) == 6
+        assert [trial.must_fail for trial in found].count(True) == 4
+        assert [bool(trial.token) for trial in found].count(True) == 1
 
 
 def test_a_cell_that_cannot_be_changed_is_run_as_it_is():

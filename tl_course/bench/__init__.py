@@ -1,4 +1,4 @@
-"""Speed against what a user would write instead, as ratios measured in one process: `run("features")`, `run("text")`.
+"""Speed against what a user would write instead, as ratios measured in one process: `run("features")`, `run("grade")`.
 
 A ratio is ours over theirs in throughput: above 1 means faster.
 """
@@ -9,7 +9,7 @@ from typing import Any
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 
-_BENCHMARKS = ("features", "train", "text", "distill")
+_BENCHMARKS = ("features", "train", "text", "distill", "grade")
 
 
 def names() -> tuple[str, ...]:

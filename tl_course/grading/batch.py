@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+from nbgrader.coursedir import CourseDirectory
 
 import tl_course
 from tl_course.errors import BadInput, CourseError
@@ -21,11 +22,11 @@ from tl_course.grading.confinement import Limits
 from tl_course.grading.course import course, load_config
 from tl_course.grading.execution import execute
 from tl_course.grading.judging import Judge
-from tl_course.grading.plan import Plan, modules, plan
+from tl_course.grading.plan import Plan, plan
+from tl_course.grading.preload import Early, modules
 from tl_course.grading.recording import Graded, Record, Recorder, seed_for
 from tl_course.grading.repair import repair
 from tl_course.grading.result import Judged, Result
-from tl_course.grading.sandbox import Warm
 from tl_course.i18n import _
 
 LOCK = ".tl_course_grading.lock"
@@ -42,7 +43,7 @@ class Options:
         force: grade also what did not change since it was graded.
         allow_unsafe: run submissions also where a protection is missing.
         time_limit: seconds for an answer or a cell.
-        memory: bytes that a submission may hold.
+        limits: what each submission may use.
         scheduler: address of a Dask scheduler whose workers execute submissions.
     """
 
@@ -52,7 +53,7 @@ class Options:
     force: bool = False
     allow_unsafe: bool = False
     time_limit: float | None = None
-    memory: int | None = None
+    limits: Limits = field(default_factory=Limits)
     scheduler: str | None = None
 
 
@@ -100,14 +101,40 @@ class Report:
 Progress = Callable[[int, int, Row], None]
 
 
-def grade(root: Path, assignment: str, options: Options, progress: Progress = lambda done, total, row: None) -> Report:
+def grade(
+    root: Path,
+    assignment: str,
+    options: Options,
+    progress: Progress = lambda done, total, row: None,
+    early: Early | None = None,
+) -> Report:
     """Grade an assignment of the course in ``root``, and record it.
+
+    Args:
+        root: the course's folder, with nbgrader_config.py.
+        assignment: its name.
+        options: how.
+        progress: called after each submission, with how many are done, how many there are, and what became of it.
+        early: a process that was started beforehand; it is ended here.
 
     Raises:
         BadInput: no such course, assignment, student or exercise; or it is being graded already.
         CourseError: a protection is missing (see `Warm`).
     """
     started = time.perf_counter()
+    if early is None and options.scheduler is None:
+        early = Early(root, assignment, options.limits, options.allow_unsafe)
+    try:
+        report = _grade(root, assignment, options, progress, early)
+    finally:
+        if early is not None:
+            early.close()
+    report.rows.sort(key=lambda row: row.student)
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _grade(root: Path, assignment: str, options: Options, progress: Progress, early: Early | None) -> Report:
     coursedir, config = course(root), load_config(root)
     if options.student is not None:
         coursedir.student_id = options.student
@@ -122,12 +149,10 @@ def grade(root: Path, assignment: str, options: Options, progress: Progress = la
                 _("run `nbgrader collect`, or copy them there"),
             )
         report = Report(assignment)
-        todo = _Todo(known, coursedir, recorder, options, report)
+        todo = _Todo(known, coursedir, recorder, options, report, early)
         for done, row in enumerate(todo.rows(found), 1):
             report.rows.append(row)
             progress(done, len(found), row)
-    report.rows.sort(key=lambda row: row.student)
-    report.seconds = time.perf_counter() - started
     return report
 
 
@@ -148,15 +173,16 @@ class _Todo:
     """Submissions on their way from the folder to the gradebook."""
 
     def __init__(
-        self, known: assignments.Assignment, coursedir: Any, recorder: Recorder, options: Options, report: Report
+        self,
+        known: assignments.Assignment,
+        coursedir: CourseDirectory,
+        recorder: Recorder,
+        options: Options,
+        report: Report,
+        early: Early | None,
     ) -> None:
-        self.known, self.coursedir, self.recorder, self.options, self.report = (
-            known,
-            coursedir,
-            recorder,
-            options,
-            report,
-        )
+        self.known, self.coursedir, self.recorder = known, coursedir, recorder
+        self.options, self.report, self.early = options, report, early
         self.plans = [plan(source) for source in known.notebooks]
         self.version = _version(known)
         self.before = recorder.records()
@@ -199,20 +225,18 @@ class _Todo:
         }
         texts = _texts(self.coursedir, self.known, found) if any(planned.whole for planned in self.plans) else []
         wanted = modules(texts, sorted(processes))
-        limits = replace(Limits(), **({"memory": self.options.memory} if self.options.memory else {}))
         if self.options.scheduler is not None:
             from tl_course.grading.scheduler import cluster
 
-            with cluster(self.options.scheduler, wanted, limits, self.options.allow_unsafe) as run:
+            with cluster(self.options.scheduler, wanted, self.options.limits, self.options.allow_unsafe) as run:
                 yield run
             return
-        warm = Warm(wanted, limits, self.options.allow_unsafe)
+        assert self.early is not None
+        warm = self.early.take()
+        warm.need(wanted)
         self.report.unprotected = warm.unprotected
         threads = max(1, (os.cpu_count() or 1) // workers)
-        try:
-            yield lambda request: execute(warm, request, threads)
-        finally:
-            warm.close()
+        yield lambda request: execute(warm, request, threads)
 
     def _is_done(self, student: str, mark: str) -> bool:
         before = self.before.get(student)

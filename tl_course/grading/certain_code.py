@@ -116,7 +116,8 @@ def _rows(table: ast.expr, tree: ast.Module) -> list[list[ast.expr]]:
     if isinstance(table, ast.Call) and not table.keywords and last(table.func) == "items" and not table.args:
         inner = written_out(table.func.value, tree) if isinstance(table.func, ast.Attribute) else table
         if isinstance(inner, ast.Dict):
-            return [[key, value] for key, value in zip(inner.keys, inner.values, strict=True) if key is not None]
+            unknown = ast.Tuple(elts=[], ctx=ast.Load())  # a key that changes might become another one
+            return [[unknown, value] for value in inner.values]
     if (
         isinstance(table, ast.Call)
         and not table.keywords

@@ -1,6 +1,7 @@
 """Another literal in place of one that a test expects, such that nothing shows which of the two was there first.
 
-A right answer equals one of them only: they differ by more than a comparison allows, and by no multiple of a small number.
+A right answer equals one of them only: they differ by more than a comparison allows, and not by a
+multiple of a small number.
 """
 
 import ast
@@ -14,6 +15,7 @@ _LEAST_STEP = 37
 _APART = 0.25  # of the larger number
 _EXACT_FLOAT = 0.05
 _TRIES = 400
+_REPEATS = 20
 _KINDS = ("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "!#$%&*+-/:;<=>?@^_|~.,")
 
 
@@ -37,7 +39,7 @@ class Leaf:
         check: number of the statement that it belongs to.
         node: the constant.
         slack: what the comparison allows; None where it is by ``==`` or ``is``.
-        among: the values beside it in a set.
+        among: values that it must not become: those beside it in a set, or zero after a minus sign.
     """
 
     check: int
@@ -47,11 +49,11 @@ class Leaf:
 
 
 def leaves(value: ast.expr) -> list[tuple[ast.Constant, tuple[Any, ...]]]:
-    """The constants of a literal, each with those beside it in a set; of a list partly made of names, those it has."""
+    """The constants of a literal, each with what it must not become; of a list partly made of names, those it has."""
     if isinstance(value, ast.Constant):
         return [(value, ())]
     if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub):
-        return leaves(value.operand) if isinstance(value.operand, ast.Constant) else []
+        return [(value.operand, (0, 0.0))] if isinstance(value.operand, ast.Constant) else []
     if isinstance(value, (ast.List, ast.Tuple)):
         return [leaf for item in value.elts for leaf in leaves(item)]
     if isinstance(value, ast.Dict) and all(isinstance(key, ast.Constant) for key in value.keys):
@@ -65,23 +67,29 @@ def leaves(value: ast.expr) -> list[tuple[ast.Constant, tuple[Any, ...]]]:
 
 def other(leaf: Leaf, rng: random.Random) -> Any:
     """Another value of the same kind and size, or None where there is none that certainly differs."""
+    for _try in range(_REPEATS):
+        found = _another(leaf, rng)
+        if found not in leaf.among:
+            return found
+    return None
+
+
+def _another(leaf: Leaf, rng: random.Random) -> Any:
     value = leaf.node.value
     if value is None:
-        found: Any = False
-    elif isinstance(value, bool):
-        found = not value
-    elif isinstance(value, int):
-        found = _whole(value, leaf.slack, rng)
-    elif isinstance(value, float):
-        found = _float(value, leaf.slack, rng)
-    elif isinstance(value, str):
-        found = _text(value, rng)
-    elif isinstance(value, bytes) and value.isascii():
+        return False
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return _whole(value, leaf.slack, rng)
+    if isinstance(value, float):
+        return _float(value, leaf.slack, rng)
+    if isinstance(value, str):
+        return _text(value, rng)
+    if isinstance(value, bytes) and value.isascii():
         text = _text(value.decode("ascii"), rng)
-        found = None if text is None else text.encode("ascii")
-    else:
-        found = None
-    return None if found in leaf.among else found
+        return None if text is None else text.encode("ascii")
+    return None
 
 
 def _whole(value: int, slack: Slack | None, rng: random.Random) -> int | None:

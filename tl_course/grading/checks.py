@@ -116,7 +116,7 @@ class Checks:
             self._equal(test, filled=False)
         elif len(test.ops) == 1 and isinstance(operator, ast.Is):
             if isinstance(right, ast.Constant) and isinstance(right.value, (bool, type(None))):
-                self._expect(right, None)
+                self._expect([right], None)
             test.comparators[0] = self._wrap(right, self._point("identity"), "identity")
         elif len(test.ops) == 1 and isinstance(operator, ast.In):
             point = self._point("identity")
@@ -125,21 +125,20 @@ class Checks:
 
     def _difference(self, test: ast.Compare) -> None:
         """``abs(a - b) < c``."""
-        inner = test.left.args[0] if isinstance(test.left, ast.Call) and len(test.left.args) == 1 else None
-        below = len(test.ops) == 1 and isinstance(test.ops[0], (ast.Lt, ast.LtE))
-        if below and last(test.left) == "" and isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub):
-            allowed = comparisons.widened([comparisons.number_of(test.comparators[0])])
-            named = isinstance(test.left, ast.Call) and isinstance(test.left.func, ast.Name)
-            if allowed is not None and named and isinstance(test.left, ast.Call) and last(test.left.func) == "abs":
-                self._expect(inner.right, allowed) or self._expect(inner.left, allowed)
+        call, below = test.left, len(test.ops) == 1 and isinstance(test.ops[0], (ast.Lt, ast.LtE))
+        if not below or not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "abs":
+            return
+        inner = call.args[0] if len(call.args) == 1 else None
+        allowed = comparisons.widened([comparisons.number_of(test.comparators[0])])
+        if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub) and allowed is not None:
+            self._expect([inner.right, inner.left], allowed)
 
     def _equal(self, test: ast.Compare, filled: bool) -> None:
         """Points at each side, or at the one to go by; ``filled`` where empty sides would compare nothing."""
         left, right = test.left, test.comparators[0]
+        self._expect([right, left], None, filled)
         if any(last(node) == "ANY" for node in ast.walk(test) if isinstance(node, ast.expr)):
-            self._expect(right, None, filled) or self._expect(left, None, filled)
             return
-        self._expect(right, None, filled) or self._expect(left, None, filled)
         known = [side for side in (left, right) if _constant(side) or comparisons.is_approx(side)]
         for changed in known[-1:] or [left, right]:
             point = self._point("value")
@@ -156,7 +155,7 @@ class Checks:
             return
         if how.allows is not None:
             slack = None if how.exact else how.allows
-            self._expect(call.args[1], slack, how.stretches) or self._expect(call.args[0], slack, how.stretches)
+            self._expect([call.args[1], call.args[0]], slack, how.stretches)
         point = self._point("value")
         if not how.unittest:
             call.args[0] = self._wrap(call.args[0], point, "filled")
@@ -184,15 +183,17 @@ class Checks:
         leaves_early = any(isinstance(node, (ast.Break, ast.Continue)) for node in ast.walk(loop))
         return not leaves_early and certain_code.filled(loop.iter, self._looped)
 
-    def _expect(self, side: ast.expr, slack: Slack | None, stretches: bool = False) -> bool:
-        """Note the constants of what is expected; ``stretches`` where a shorter list might do. Whether there are any."""
-        approx = comparisons.inside_approx(side)
-        value, slack = approx if approx is not None else (side, slack)
-        if comparisons.is_approx(side) and approx is None:
-            return False
-        found = [leaf for part in self._stands_for(value) for leaf in self._constants(part, stretches)]
-        self.leaves += [Leaf(self._check, node, slack, among) for node, among in found]
-        return bool(found)
+    def _expect(self, sides: list[ast.expr], slack: Slack | None, stretches: bool = False) -> None:
+        """Note the constants of the first side that has some; ``stretches`` where a shorter list might do."""
+        for side in sides:
+            approx = comparisons.inside_approx(side)
+            if comparisons.is_approx(side) and approx is None:
+                continue
+            value, allowed = approx if approx is not None else (side, slack)
+            found = [leaf for part in self._stands_for(value) for leaf in self._constants(part, stretches)]
+            self.leaves += [Leaf(self._check, node, allowed, among) for node, among in found]
+            if found:
+                return
 
     def _constants(self, value: ast.expr, stretches: bool) -> list[tuple[ast.Constant, tuple[object, ...]]]:
         value = comparisons.inside_array(value)

@@ -9,6 +9,7 @@ from tl_course.grading.sandbox import Reply, Sandbox, Warm
 
 WALL = 900.0  # seconds for all of a submission
 RESTARTS = 3  # so many cells may end their process before the rest is not run
+_GOES_ON = ("done", "interrupted", "not run")
 
 
 def execute(warm: Warm, request: dict[str, Any], threads: int = 1) -> dict[str, Any]:
@@ -32,29 +33,39 @@ def execute(warm: Warm, request: dict[str, Any], threads: int = 1) -> dict[str, 
 
 
 def _cells(sandbox: Sandbox, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Run cells in one process; a cell that ends it is left out, and the others go on."""
+    """Run cells in one process; a cell that ends it is left out, and the others go on.
+
+    A test is run when all cells have, in a copy of the process that is made where the test stands: what it lets the
+    learner's code see can no longer be written into a cell.
+    """
     replies: list[Reply] = []
     ended = 0
-    for number, cell in enumerate(cells):
-        if ended > RESTARTS:
-            replies.append(Reply("not run"))
-            continue
-        replies.append(sandbox.ask({**cell["task"], "number": number}, cell["limit"], fresh=number == 0))
-        if replies[-1].state not in ("done", "interrupted"):
+    for number in range(len(cells)):
+        replies.append(Reply("not run") if ended > RESTARTS else _ask(sandbox, cells, number, fresh=number == 0))
+        if replies[-1].state not in _GOES_ON:
             ended += 1
             _replay(sandbox, cells, replies)
-    for number, (cell, reply) in enumerate(zip(cells, replies, strict=True)):
-        if reply.value.get("later") is True:  # a test that could not be run in a copy of the process
-            task = {**cell["task"], "number": number, "mode": "later"}
-            replies[number] = sandbox.ask(task, cell["limit"])
+    for number, cell in enumerate(cells):
+        if cell["task"]["kind"] == "trials" and replies[number].state == "done":
+            replies[number] = sandbox.ask({**cell["task"], "number": number}, cell["limit"])
+            if replies[number].state not in _GOES_ON and ended <= RESTARTS:
+                ended += 1
+                _replay(sandbox, cells, replies)
     return [_plain(reply) for reply in replies]
 
 
+def _ask(sandbox: Sandbox, cells: list[dict[str, Any]], number: int, fresh: bool = False) -> Reply:
+    """Run a cell; for a test, only have a copy of the process kept, without a word on what it is for."""
+    task = cells[number]["task"]
+    task = {"kind": "keep"} if task["kind"] == "trials" else task
+    return sandbox.ask({**task, "number": number}, cells[number]["limit"], fresh)
+
+
 def _replay(sandbox: Sandbox, cells: list[dict[str, Any]], replies: list[Reply]) -> None:
-    """Run the cells before the one that ended their process once more in a new process, so that others can follow."""
-    good = [cell for cell, reply in zip(cells, replies, strict=False) if reply.state == "done"]
-    for number, cell in enumerate(cell for cell in good if cell["task"]["kind"] == "cell"):
-        sandbox.ask(cell["task"], cell["limit"], fresh=number == 0)
+    """Run what did not end its process once more in a new one, so that others can follow."""
+    good = [number for number, reply in enumerate(replies) if reply.state == "done"]
+    for place, number in enumerate(number for number in good if cells[number]["task"]["kind"] != "observe"):
+        _ask(sandbox, cells, number, fresh=place == 0)
 
 
 def _plain(reply: Reply) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """Hidden tests stay hidden: in what learners' processes are given, and in the feedback that learners read."""
 
 import ast
+import builtins
 from typing import Any
 
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade
 
+_ERRORS = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
+_ERRORS |= {"AxisError", "LinAlgError", "OutOfMemoryError", "InvalidArgumentError", "NotFittedError"}
 BEGIN, END = "BEGIN HIDDEN TESTS", "END HIDDEN TESTS"
 
 
@@ -26,18 +29,20 @@ def visible(source: str) -> str:
 def presentable(outputs: list[dict[str, Any]], source: str) -> list[dict[str, Any]]:
     """What a test's outputs may show to a learner: a score, or an error with the teacher's own words for it.
 
-    Other text is left out: a learner's code that a hidden test calls could write the test's text there.
+    Other text, names of errors among it, is left out: a learner's code that a hidden test calls could write the test's
+    text there.
     """
-    words = _strings(source)
+    words = _messages(source)
     shown = []
     for output in outputs:
         if output.get("output_type") == "error":
             said = output["evalue"] if output.get("evalue") in words else ""
-            text = f"{output['ename']}: {said}" if said else str(output["ename"])
-            shown.append({"output_type": "error", "ename": output["ename"], "evalue": said, "traceback": [text]})
-        elif output.get("output_type") == "execute_result" and _is_number(output):
-            data = {"text/plain": output["data"]["text/plain"]}
-            shown.append({**output, "data": data, "metadata": {}})
+            name = output["ename"] if output.get("ename") in _ERRORS else "Error"
+            text = f"{name}: {said}" if said else name
+            shown.append({"output_type": "error", "ename": name, "evalue": said, "traceback": [text]})
+        elif output.get("output_type") == "execute_result" and (points := _number(output)) is not None:
+            data = {"text/plain": repr(round(points, 4))}
+            shown.append({"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": 1})
     return shown
 
 
@@ -51,18 +56,21 @@ class HideTests(NbGraderPreprocessor):
         return cell, resources
 
 
-def _strings(source: str) -> set[str]:
-    """The string constants of a cell, such as the messages of its asserts."""
+def _messages(source: str) -> set[str]:
+    """The texts that a cell's asserts and raised errors are to show; no other constant, which might be an answer."""
     try:
-        nodes = ast.walk(ast.parse(source))
+        nodes = list(ast.walk(ast.parse(source)))
     except (SyntaxError, ValueError, RecursionError):
         return set()
-    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    parts: list[ast.AST | None] = [node.msg for node in nodes if isinstance(node, ast.Assert)]
+    for node in nodes:
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            parts += node.exc.args
+    return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
 
 
-def _is_number(output: dict[str, Any]) -> bool:
+def _number(output: dict[str, Any]) -> float | None:
     try:
-        float(output["data"]["text/plain"])
+        return float(output["data"]["text/plain"])
     except (KeyError, TypeError, ValueError):
-        return False
-    return True
+        return None

@@ -166,24 +166,30 @@ def cell_task(task: dict[str, Any], state: dict[Any, Any]) -> dict[str, Any]:
     return {"ok": ran.ok, "outputs": ran.outputs, "error": ran.error}
 
 
-def trials_task(task: dict[str, Any], state: dict[Any, Any]) -> dict[str, Any]:
-    """Run a test and its variants.
-
-    In a copy of this process, all "together" or each "apart"; where a copy cannot be made, "later", when all cells have
-    run: in this process, with the names as they were here.
-    """
-    from tl_course.grading.trial_process import run_apart, run_here, run_together
+def keep_task(task: dict[str, Any], state: dict[Any, Any]) -> dict[str, Any]:
+    """Keep a copy of this process as it is now for a test that comes later; of its names only where it has threads."""
+    from tl_course.grading.trial_process import Copy
 
     runner = _cells(state)
-    if task["mode"] == "later":
-        runner.namespace.clear()
-        runner.namespace.update(state["names", task["number"]])
-        return {"results": run_here(runner, task["sources"], first=task["real"]), "here": True}
-    if _threads() > state["threads"]:  # a framework has started its own, which a copy would lack
-        state["names", task["number"]] = dict(runner.namespace)
-        return {"later": True}
-    run = run_apart if task["mode"] == "apart" else run_together
-    return {"results": run(runner, task["sources"], task["limit"])}
+    threads = _threads() > state["threads"]  # a framework has started its own, which a copy would lack
+    state["kept", task["number"]] = dict(runner.namespace) if threads else Copy(runner)
+    return {}
+
+
+def trials_task(task: dict[str, Any], state: dict[Any, Any]) -> dict[str, Any]:
+    """Run a test and its variants, in an order that says nothing, in the copy that was kept for it or in this process.
+
+    All cells have run by now: what the texts tell the learner's code reaches nothing that is shown.
+    """
+    from tl_course.grading.trial_process import run_here
+
+    kept = state.pop(("kept", task["number"]))
+    if not isinstance(kept, dict):
+        return {"results": kept.run(task["sources"], task["limit"], task["apart"])}
+    runner = _cells(state)
+    runner.namespace.clear()
+    runner.namespace.update(kept)
+    return {"results": run_here(runner, task["sources"])}
 
 
 def _threads() -> int:
@@ -208,6 +214,7 @@ TASKS: dict[str, Callable[[dict[str, Any], dict[Any, Any]], dict[str, Any]]] = {
     "nothing": nothing_task,
     "answer": answer_task,
     "cell": cell_task,
+    "keep": keep_task,
     "trials": trials_task,
     "observe": observe_task,
 }

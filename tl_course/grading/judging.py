@@ -25,7 +25,7 @@ SeedOf = Callable[[str], int]  # from an exercise's id
 
 
 class Judge:
-    """Judges notebooks of an assignment. Safe to use from several threads.
+    """Judges notebooks of an assignment. Safe to use from several threads: one thinks while others wait for sandboxes.
 
     Args:
         execute: runs a request in a sandbox (see execution.py), here or elsewhere.
@@ -37,12 +37,18 @@ class Judge:
         self._execute, self._limit = execute, limit
         self._mistakes: dict[tuple[str, str, int], list[Run]] = {}
         self._cases: dict[tuple[str, int], list[Case]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # Python 3.11 parses source text wrongly where two threads do it at once
 
     def judge(
         self, planned: Plan, notebook: NotebookNode, files: dict[str, bytes], seed_of: SeedOf, only: str | None = None
     ) -> Judged:
         """Execute and judge a repaired notebook; with ``only``, no more than the test of one exercise of the bank."""
+        with self._lock:
+            return self._judge(planned, notebook, files, seed_of, only)
+
+    def _judge(
+        self, planned: Plan, notebook: NotebookNode, files: dict[str, bytes], seed_of: SeedOf, only: str | None
+    ) -> Judged:
         judged = Judged(notebook)
         given = answers(planned, notebook, only)
         tests = [test for test in planned.bank if only in (None, test.exercise.id)]
@@ -53,7 +59,7 @@ class Judge:
             "answers": [self._request(answer, seed_of) for answer in given],
             "cells": [cell.request for cell in cells],
         }
-        response = self._execute(request) if given or cells else {"answers": {}, "cells": []}
+        response = self._executed(request) if given or cells else {"answers": {}, "cells": []}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd observations make NumPy warn
             verdicts = {answer.key: self._verdict(answer, response["answers"][answer.key], seed_of) for answer in given}
@@ -64,6 +70,14 @@ class Judge:
             tests_of_teachers.settle(cells, response["cells"], judged, self._careful(request))
         return judged
 
+    def _executed(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What comes of a request; others may judge meanwhile."""
+        self._lock.release()
+        try:
+            return self._execute(request)
+        finally:
+            self._lock.acquire()
+
     def _request(self, answer: Answer, seed_of: SeedOf, fresh: bool = False) -> dict[str, Any]:
         exercise = answer.test.exercise
         task = answer_task(exercise, answer.framework, answer.source, self._drawn(exercise, seed_of(exercise.id)))
@@ -73,10 +87,9 @@ class Judge:
         return min(exercise.time_limit, self._limit or exercise.time_limit)
 
     def _drawn(self, exercise: Exercise, seed: int) -> list[Case]:
-        with self._lock:
-            if (exercise.id, seed) not in self._cases:
-                self._cases[exercise.id, seed] = exercise.draw(seed)
-            return self._cases[exercise.id, seed]
+        if (exercise.id, seed) not in self._cases:
+            self._cases[exercise.id, seed] = exercise.draw(seed)
+        return self._cases[exercise.id, seed]
 
     def _verdict(self, answer: Answer, reply: dict[str, Any], seed_of: SeedOf) -> tuple[Verdict, Run, str]:
         exercise = answer.test.exercise
@@ -111,12 +124,12 @@ class Judge:
                 "answers": [self._request(answer, seed_of, fresh=True) for answer in alone],
                 "cells": [],
             }
-            response = self._execute(request)
+            response = self._executed(request)
             for answer in alone:
                 self._keep(verdicts, answer, self._verdict(answer, response["answers"][answer.key], seed_of))
         if lacking:
             cells, places = self._probed(planned, notebook, lacking, seed_of)
-            replies = self._execute({"files": files, "answers": [], "cells": cells})["cells"]
+            replies = self._executed({"files": files, "answers": [], "cells": cells})["cells"]
             for answer in lacking:
                 verdict, run, _path = self._verdict(answer, replies[places[answer.key]], seed_of)
                 self._keep(verdicts, answer, (verdict, run, "notebook"))
@@ -176,9 +189,8 @@ class Judge:
     def _mistake_runs(self, exercise: Exercise, framework: str, seed: int) -> list[Run]:
         """What the named mistakes do on the cases of a seed, run once in a sandbox as answers are."""
         key = (exercise.id, framework, seed)
-        with self._lock:
-            if key in self._mistakes:
-                return self._mistakes[key]
+        if key in self._mistakes:
+            return self._mistakes[key]
         variant, cases = exercise.variant(framework), self._drawn(exercise, seed)
         sources = [mistake.code(variant.reference) for mistake in variant.mistakes.values()]
         requests = [
@@ -190,16 +202,15 @@ class Judge:
             }
             for number, source in enumerate(sources)
         ]
-        replies = self._execute({"files": {}, "answers": requests, "cells": []})["answers"]
+        replies = self._executed({"files": {}, "answers": requests, "cells": []})["answers"]
         runs = [run_of(replies[str(number)], len(cases)) for number in range(len(sources))]
-        with self._lock:
-            return self._mistakes.setdefault(key, runs)
+        return self._mistakes.setdefault(key, runs)
 
     def _cells(self, planned: Plan, notebook: NotebookNode) -> list["tests_of_teachers.Step"]:
         return tests_of_teachers.steps(planned, notebook, self._limit or CELL_LIMIT, random.SystemRandom())
 
     def _careful(self, request: dict[str, Any]) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
-        return lambda cells: self._execute({"files": request["files"], "answers": [], "cells": cells})["cells"]
+        return lambda cells: self._executed({"files": request["files"], "answers": [], "cells": cells})["cells"]
 
 
 def run_of(reply: dict[str, Any], cases: int) -> Run:

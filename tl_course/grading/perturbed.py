@@ -9,7 +9,7 @@ import ast
 import random
 from typing import Any
 
-from tl_course.grading.changed_literals import Leaf, other
+from tl_course.grading.changed_literals import other
 from tl_course.grading.checks import Checks
 from tl_course.grading.switch import Switch
 
@@ -47,16 +47,14 @@ def _changes(cell: Checks, rng: random.Random) -> list[tuple[int, Any]]:
     for distinct in (True, False):
         for number in order:
             leaf = cell.leaves[number]
-            taken = number in found or (distinct and leaf.check in {cell.leaves[n].check for n in found})
-            if len(found) < _LITERALS and not taken and (value := other(leaf, rng)) is not None:
+            same = [cell.leaves[n].check == leaf.check for n in found]
+            if len(found) == _LITERALS or number in found or (distinct and any(same)):
+                continue
+            value = other(leaf, rng)
+            beside = [one.node.value for one in cell.leaves if one.check == leaf.check]
+            if value is not None and not (any(same) and value in beside):  # or two might only change places
                 found[number] = value
-    return _apart(cell.leaves, list(found.items()))
-
-
-def _apart(leaves: list[Leaf], changes: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
-    """Without the second of two constants of one set: they might change places."""
-    together = len(changes) == _LITERALS and all(leaves[number].among for number, _value in changes)
-    return changes[:1] if together else changes
+    return list(found.items())
 
 
 def _text(cell: Checks, changes: list[tuple[int, Any]], subset: int, on: int | None, switch: Switch) -> str:
@@ -78,7 +76,7 @@ def _text(cell: Checks, changes: list[tuple[int, Any]], subset: int, on: int | N
 
 
 def _chosen(cell: Checks, done: set[int], rng: random.Random) -> list[int]:
-    """Points of the other checks: one a check, then more; such as change what is compared before such as turn it round."""
+    """Points of the other checks: one a check, then more; those that change what is compared come first."""
     order = [number for number, point in enumerate(cell.points) if point.check not in done]
     rng.shuffle(order)
     order.sort(key=lambda number: cell.points[number].kind == "not")

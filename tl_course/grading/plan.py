@@ -19,9 +19,6 @@ from tl_course.grading.assignment import SourceCell, SourceNotebook
 
 CELL_LIMIT = 120.0  # seconds for one cell of a notebook
 _CHECK = re.compile(r'^check\("([\w-]+)"', re.MULTILINE)
-_IMPORT = re.compile(r"^\s*(?:import|from)\s+(\w+)", re.MULTILINE)
-HEAVY = ("torch", "torchvision", "tensorflow", "keras", "transformers", "sklearn", "matplotlib", "pandas", "scipy")
-IMPORTED_AS = {"sklearn": "sklearn.linear_model", "matplotlib": "matplotlib.pyplot", "tensorflow": "keras"}
 
 
 @dataclass(frozen=True)
@@ -108,17 +105,6 @@ def observe_task(exercise: Exercise, framework: str, cases: Sequence[Case]) -> d
         "probe_name": probe_bundle.probe_name(exercise.id, framework),
         "cases": [case.inputs for case in cases],
     }
-
-
-def modules(sources: Sequence[str], processes: Sequence[str] = ()) -> list[str]:
-    """Modules worth importing once for submissions with this source text, in the order in which they load well."""
-    found = {match for source in sources for match in _IMPORT.findall(source) if match in HEAVY}
-    for process in processes:
-        found |= {"torch"} if process.startswith("pytorch") else {"keras"} if process == "keras" else set()
-        found |= {"transformers"} if "transformers" in process else set()
-    chosen = [IMPORTED_AS.get(module, module) for module in HEAVY if module in found]
-    extra = ["transformers.models.bert.modeling_bert"] if "transformers" in found else []
-    return list(dict.fromkeys(["numpy", *chosen, *extra]))
 
 
 def name(cell: NotebookNode) -> str | None:

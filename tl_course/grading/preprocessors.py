@@ -17,7 +17,8 @@ from tl_course.grading import assignment as assignments
 from tl_course.grading import submission as submissions
 from tl_course.grading.execution import execute
 from tl_course.grading.judging import Judge
-from tl_course.grading.plan import Plan, modules, plan
+from tl_course.grading.plan import Plan, plan
+from tl_course.grading.preload import modules
 from tl_course.grading.recording import Recorder, seed_for
 from tl_course.grading.repair import repair
 from tl_course.grading.sandbox import Warm
@@ -103,12 +104,10 @@ def _warm_for(planned: Plan, notebook: NotebookNode, allow_unsafe: bool) -> Warm
     wanted = modules(texts, processes)
     with _lock:
         warm = _warm.get(allow_unsafe)
-        if warm is None or not warm.alive() or not set(wanted) <= set(warm.modules):
-            if warm is not None:
-                warm.close()
-            warm = Warm([*(warm.modules if warm is not None else ()), *wanted], allow_unsafe=allow_unsafe)
-            _warm[allow_unsafe] = warm
+        if warm is None or not warm.alive():
+            warm = _warm[allow_unsafe] = Warm((), allow_unsafe=allow_unsafe)
             atexit.register(warm.close)
+        warm.need(wanted)
         return warm
 
 

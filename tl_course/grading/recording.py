@@ -22,10 +22,14 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import compute_checksum, is_solution, is_task
+from sqlalchemy.exc import DBAPIError
 from traitlets.config import Config
 
+from tl_course.errors import CourseError
+from tl_course.grading.database import open_gradebook, why
 from tl_course.grading.plan import name as name_of
 from tl_course.grading.result import Result
+from tl_course.i18n import _
 
 _TABLES = sa.MetaData()
 RECORDS = sa.Table(
@@ -90,8 +94,7 @@ class Recorder:
 
     def __init__(self, coursedir: CourseDirectory, assignment: str, config: Config) -> None:
         self.coursedir, self.assignment = coursedir, assignment
-        self.gradebook = api.Gradebook(coursedir.db_url, coursedir.course_id or "default_course")
-        _TABLES.create_all(self.gradebook.engine)
+        self.gradebook = open_gradebook(coursedir, _TABLES)
         self._penalties: LateSubmissionPlugin | None = None
         penalties = AssignLatePenalties(config=config)
         penalties.init_plugin()
@@ -125,10 +128,17 @@ class Recorder:
         return Path(self.coursedir.format_path(self.coursedir.autograded_directory, student, self.assignment))
 
     def record(self, graded: Graded) -> tuple[float, float]:
-        """Write a graded submission. Returns its score and what could be reached."""
+        """Write a graded submission. Returns its score and what could be reached.
+
+        Raises:
+            CourseError: the gradebook does not take it; nothing of it is in there.
+        """
         self._write_copy(graded)
         try:
             return self._write_grades(graded)
+        except DBAPIError as error:
+            self.gradebook.db.rollback()
+            raise CourseError(_("the gradebook did not take it: {why}").format(why=why(error))) from error
         except BaseException:
             self.gradebook.db.rollback()
             raise
@@ -253,6 +263,7 @@ def _row(record: Record, assignment: str) -> dict[str, Any]:
     now = datetime.now(UTC).replace(tzinfo=None)
     return {
         **{key: getattr(record, key) for key in kept},
+        "reason": record.reason.replace("\0", "\ufffd").encode("utf-8", "replace").decode(),  # as databases want text
         "assignment": assignment,
         "notes": list(record.notes),
         "results": results,

@@ -115,7 +115,9 @@ def _finding_lines(report: Report) -> list[str]:
     ):
         if found:
             lines.append(title)
-            lines += [f"{len(one.students):4}  {one.exercise}: {shortened(one.message)}" for one in found[:_MOST]]
+            lines += [
+                f"{len(one.students):4}  {clean(one.exercise)}: {shortened(one.message)}" for one in found[:_MOST]
+            ]
         if len(found) > _MOST:
             lines.append(_("{count} more are not shown.").format(count=len(found) - _MOST))
     return lines
@@ -129,7 +131,7 @@ def _other_lines(report: Report) -> list[str]:
         lines.append(_("Mended before grading: {count} submissions").format(count=mended))
     lines += [
         _("Noticed: {student}, {exercise}: {line}").format(
-            student=clean(student), exercise=exercise, line=shortened(line, 150)
+            student=clean(student), exercise=clean(exercise), line=shortened(line, 150)
         )
         for student, exercise, line in noticed(report)
     ]

@@ -135,7 +135,7 @@ def _exercises(report: Report) -> str:
         _("Mean share"),
         _("Frameworks"),
         _("Item–rest r"),
-        _("D (27 %)"),
+        _("D"),
         _("Separates"),
     )
     rows = [_item_row(item) for item in found]

@@ -56,13 +56,19 @@ thead .number {{ white-space: normal; }}
 .exercises th, .seeds th, .seeds code {{ overflow-wrap: normal; }}
 .exercises tbody th, .seeds tbody th {{ position: sticky; left: 0; background: var(--page); hyphens: none; }}
 .findings, .reasons, .seeds {{ width: 100%; }}
-.findings tbody th {{ width: 55%; font-weight: 400; }}
+.findings {{ table-layout: fixed; }}
+.findings thead th:first-child {{ width: 52%; }}
+.findings thead .number {{ width: 4.5em; }}
+.findings tbody th {{ font-weight: 400; }}
 .reasons tbody th {{ width: 28%; }}
 .reasons .soft {{ font-weight: 400; }}
 td ul {{ margin: 0; padding-left: 1.1em; }}
 code {{ font-size: 0.92em; background: var(--field); border-radius: 3px; padding: 0.1em 0.3em; }}
 td code {{ display: inline-block; margin-bottom: 0.2em; }}
-@media screen and (max-width: 36rem) {{ .numbers {{ grid-template-columns: 1fr 1fr; }} }}
+@media screen and (max-width: 36rem) {{
+  .numbers {{ grid-template-columns: 1fr 1fr; }}
+  svg text {{ font-size: 21px; }}
+}}
 @page {{ size: A4; margin: 14mm; }}
 @media print {{
   :root {{ color-scheme: light; }}
@@ -74,7 +80,7 @@ td code {{ display: inline-block; margin-bottom: 0.2em; }}
 }}
 """
 
-_COLUMN, _HEIGHT, _TOP = 56, 140, 20
+_COLUMN, _HEIGHT, _TOP, _LEFT = 56, 140, 26, 22
 
 
 def histogram_svg(bins: Sequence[int]) -> str:
@@ -85,13 +91,13 @@ def histogram_svg(bins: Sequence[int]) -> str:
     )
     label = html.escape(_("How many submissions have which share of the points. {bars}").format(bars=told))
     bars = "".join(_bar(number, count, max(bins)) for number, count in enumerate(bins))
-    left, base, width = 16, _TOP + _HEIGHT, _COLUMN * BINS
+    left, base, width = _LEFT, _TOP + _HEIGHT, _COLUMN * BINS
     ticks = "".join(
-        f'<text x="{left + number * _COLUMN}" y="{base + 18}">{number * 10}</text>' for number in range(BINS + 1)
+        f'<text x="{left + number * _COLUMN}" y="{base + 23}">{number * 10}</text>' for number in range(BINS + 1)
     )
     axis = f'<line x1="{left}" y1="{base + 0.5}" x2="{left + width}" y2="{base + 0.5}"/>'
-    name = f'<text x="{left + width / 2:g}" y="{base + 38}">{html.escape(_("share of the points, %"))}</text>'
-    box = f"0 0 {width + 2 * left} {base + 44}"
+    name = f'<text x="{left + width / 2:g}" y="{base + 46}">{html.escape(_("share of the points, %"))}</text>'
+    box = f"0 0 {width + 2 * left} {base + 54}"
     return f'<svg viewBox="{box}" role="img" aria-label="{label}">{bars}{axis}{ticks}{name}</svg>'
 
 
@@ -99,6 +105,6 @@ def _bar(number: int, count: int, most: int) -> str:
     if not count:
         return ""
     height = max(2.0, _HEIGHT * count / most)
-    x, y = 16 + number * _COLUMN, _TOP + _HEIGHT - height
+    x, y = _LEFT + number * _COLUMN, _TOP + _HEIGHT - height
     rect = f'<rect x="{x + 3}" y="{y:.1f}" width="{_COLUMN - 6}" height="{height:.1f}"/>'
     return f'{rect}<text x="{x + _COLUMN / 2:g}" y="{y - 5:.1f}">{count}</text>'

@@ -96,20 +96,29 @@ class Warm:
     """A process with modules imported, from which sandboxes are forked. Safe to use from several threads.
 
     Args:
-        modules: what it imports; a submission that imports one of these need not wait.
+        modules: what it imports; a submission that imports one of these need not wait. See also `need`.
         limits: what each submission may use.
         allow_unsafe: run submissions also where a protection is missing; `unprotected` then names what is.
+        wait: until it is ready; otherwise call `get_ready` before anything else. The process ends with the thread that
+            makes this object.
 
     Raises:
         CourseError: a protection is missing, or the process did not start.
     """
 
-    def __init__(self, modules: Sequence[str], limits: Limits | None = None, allow_unsafe: bool = False) -> None:
+    def __init__(
+        self,
+        modules: Sequence[str],
+        limits: Limits | None = None,
+        allow_unsafe: bool = False,
+        wait: bool = True,
+    ) -> None:
         if sys.platform == "win32":
             raise CourseError(
                 _("submissions cannot be run on Windows itself; {advice}").format(advice=isolation.advice())
             )
-        self.modules, self.limits = tuple(dict.fromkeys(modules)), limits or Limits()
+        self.modules: tuple[str, ...] = ()
+        self.limits = limits or Limits()
         self._lock = threading.Lock()
         self.unprotected: list[str] = []
         if isolation.bubblewrap() is None:
@@ -118,8 +127,51 @@ class Warm:
             )
         self._separate = not self.unprotected
         self._refuse_unless(allow_unsafe)
-        self._start()
-        self._try(allow_unsafe)
+        self._allow_unsafe = allow_unsafe
+        self._launch()
+        if wait:
+            self.get_ready()
+            self.need(modules)
+
+    def get_ready(self) -> None:
+        """Wait until the process has started, and see whether the kernel allows all of the sandbox.
+
+        Raises:
+            CourseError: it did not start, or a protection is missing.
+        """
+        self._await_start()
+        if not self._separate:
+            return
+        try:
+            with self.sandbox() as sandbox:
+                sandbox.ask({"kind": "nothing"}, 30.0)
+        except CourseError as error:
+            self.unprotected.append(_("submissions cannot be kept apart from each other ({why})").format(why=error))
+            self._separate = False
+            self.close()
+            self._refuse_unless(self._allow_unsafe)
+            self._launch()
+            self._await_start()
+
+    def need(self, modules: Sequence[str]) -> None:
+        """Import more modules, for the submissions from now on.
+
+        Raises:
+            CourseError: the process ended.
+        """
+        new = [module for module in dict.fromkeys(modules) if module not in self.modules]
+        with self._lock:
+            if new:
+                self._control.settimeout(START_LIMIT)
+                try:
+                    self._control.sendall(" ".join(new).encode())
+                    done = self._control.recv(1)
+                except OSError:
+                    done = b""
+                if not done:
+                    raise CourseError(_("the process that imports {modules} ended").format(modules=", ".join(new)))
+                self._control.settimeout(None)
+                self.modules = (*self.modules, *new)
 
     @contextmanager
     def sandbox(
@@ -161,49 +213,37 @@ class Warm:
         self._control.close()
         self._process.kill()
         self._process.wait()
+        self._said.close()
 
-    def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        program = ["-P", "-m", "tl_course.grading.zygote", str(theirs.fileno()), *self.modules]
+    def _launch(self) -> None:
+        self._control, theirs = socket.socketpair()
+        program = ["-P", "-m", "tl_course.grading.zygote", str(theirs.fileno())]
         command = isolation.command(program) if self._separate else [sys.executable, *program]
-        with theirs, tempfile.TemporaryFile() as errors:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (it stays open as long as the process writes to it)
+        with theirs:
             self._process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
+                stdout=self._said,
+                stderr=self._said,
                 start_new_session=True,
             )
-            theirs.close()
-            self._control = ours
-            ours.settimeout(START_LIMIT)
-            try:
-                ready = ours.recv(1)
-            except OSError:
-                ready = b""
-            if not ready:
-                self.close()
-                errors.seek(0)
-                said = " ".join(errors.read()[-1000:].decode(errors="replace").split())
-                raise CourseError(
-                    _("the sandbox did not start: {said}; {advice}").format(said=said, advice=isolation.advice())
-                )
-        ours.settimeout(None)
 
-    def _try(self, allow_unsafe: bool) -> None:
-        """Start one sandbox to see whether the kernel allows all of it."""
-        if not self._separate:
-            return
+    def _await_start(self) -> None:
+        self._control.settimeout(START_LIMIT)
         try:
-            with self.sandbox() as sandbox:
-                sandbox.ask({"kind": "nothing"}, 30.0)
-        except CourseError as error:
-            self.unprotected.append(_("submissions cannot be kept apart from each other ({why})").format(why=error))
-            self._separate = False
+            ready = self._control.recv(1)
+        except OSError:
+            ready = b""
+        if not ready:
+            self._said.seek(0)
+            said = " ".join(self._said.read()[-1000:].decode(errors="replace").split())
             self.close()
-            self._refuse_unless(allow_unsafe)
-            self._start()
+            raise CourseError(
+                _("the sandbox did not start: {said}; {advice}").format(said=said, advice=isolation.advice())
+            )
+        self._control.settimeout(None)
 
     def _refuse_unless(self, allow_unsafe: bool) -> None:
         if self.unprotected and not allow_unsafe:

@@ -1,6 +1,6 @@
 """A teacher's own test cells: all cells of the notebook are run, and tests among variants of them that have to fail.
 
-Hidden tests are run in copies of the learner's process, or once all cells have run, so that no cell can show them.
+Tests are run when all cells have, in copies of the learner's process, so that no cell can show the hidden ones.
 """
 
 import random
@@ -73,14 +73,7 @@ def settle(todo: Sequence[Step], replies: Sequence[dict[str, Any]], judged: Judg
 
 def _test_step(cell: NotebookNode, test: SourceCell, limit: float, rng: random.Random) -> Step:
     chosen = tuple(trials(test, rng))
-    real = next(number for number, trial in enumerate(chosen) if trial.kind == "real")
-    task = {
-        "kind": "trials",
-        "sources": [trial.source for trial in chosen],
-        "limit": limit + SLACK,
-        "mode": "together",
-        "real": real,
-    }
+    task = {"kind": "trials", "sources": [trial.source for trial in chosen], "limit": limit + SLACK, "apart": False}
     return Step({"task": task, "limit": limit + 2 * SLACK}, cell, test, chosen)
 
 
@@ -88,7 +81,7 @@ def _apart(step: Step) -> dict[str, Any]:
     if step.test is None:
         return step.request
     limit = step.request["limit"] * len(step.trials)
-    return {"task": {**step.request["task"], "mode": "apart"}, "limit": limit}
+    return {"task": {**step.request["task"], "apart": True}, "limit": limit}
 
 
 def _show(cell: NotebookNode, reply: dict[str, Any]) -> None:
@@ -112,15 +105,17 @@ def _real(step: Step, reply: dict[str, Any]) -> dict[str, Any] | None:
     return None if result.get("timed_out") else result
 
 
+def _why(step: Step, reply: dict[str, Any]) -> str:
+    """Why a test has no outcome."""
+    errors = [result["error"] for result in _results(step, reply) or []]
+    return reply["state"] if reply["state"] != "done" else "crashed" if "Lost" in errors else "timeout"
+
+
 def _exposed(step: Step, reply: dict[str, Any]) -> str | None:
     results = _results(step, reply)
     if results is None:
         return None
-    pairs = list(zip(step.trials, results, strict=True))
-    if reply["value"].get("here"):  # the trials ran on what the ones before them left: a few may pass for that reason
-        changed = [result["ok"] for trial, result in pairs if trial.kind == "variant"]
-        pairs = pairs if all(changed) else [pair for pair in pairs if pair[0].kind != "variant"]
-    return tripwires.verdict(pairs)
+    return tripwires.verdict(list(zip(step.trials, results, strict=True)))
 
 
 def _score(step: Step, reply: dict[str, Any], exposed: str | None, judged: Judged) -> None:
@@ -131,11 +126,13 @@ def _score(step: Step, reply: dict[str, Any], exposed: str | None, judged: Judge
         show_error(cell, "NotBelieved", exposed)
         judged.reasons.append(f"{test.name}: {exposed}")
     elif result is None:
-        not_run(cell, "timeout" if reply["state"] == "done" else reply["state"])
+        not_run(cell, _why(step, reply))
         judged.reasons.append(f"{test.name}: {cell.outputs[0].evalue}")
     elif result["ok"] and not _is_confirmed(step, reply):
         show_error(cell, "NotBelieved", _("tests that cannot pass gave no result"))
         judged.reasons.append(_("{name}: tests that cannot pass gave no result").format(name=test.name))
+    elif not result["ok"] and not any(output.get("output_type") == "error" for output in result["outputs"]):
+        show_error(cell, "Failed", _("it failed without an error"))  # no honest process says so
     else:
         show_cell(cell, result["outputs"])
     points = 0.0

@@ -11,12 +11,56 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from tl_course.grading import confinement
 from tl_course.grading.cells import CellRunner
 
 MESSAGE_LIMIT = 8 * 2**20  # bytes of one outcome
 _encode, _decode = json.JSONEncoder().encode, json.JSONDecoder().decode
 _fork, _exit, _pipe, _read, _write, _close = os.fork, os._exit, os.pipe, os.read, os.write, os.close
 _killpg, _waitpid, _select, _now = os.killpg, os.waitpid, select.select, time.monotonic
+
+
+class Copy:
+    """A copy of this process as it is now, which waits until it is told what to run."""
+
+    def __init__(self, runner: CellRunner) -> None:
+        told, self._tell = _pipe()
+        self._answers, answer = _pipe()
+        self._pid = _fork()
+        if self._pid == 0:
+            try:
+                os.setpgid(0, 0)
+                confinement.die_with_parent()
+                for descriptor in (self._tell, self._answers):
+                    _close(descriptor)
+                _obey(runner, told, answer)
+            finally:
+                _exit(0)
+        _close(told)
+        _close(answer)
+
+    def run(self, sources: list[str], seconds: float, apart: bool = False) -> list[dict[str, Any]]:
+        """Run texts in the copy, all within ``seconds``, then end it; see `run_apart`.
+
+        Args:
+            sources: the texts.
+            seconds: for all of them, or for each where it has a copy of its own.
+            apart: whether each runs in a copy of the copy.
+        """
+        results: list[dict[str, Any]] = []
+        try:
+            _put(self._tell, _encode({"sources": sources, "seconds": seconds, "apart": apart}).encode())
+            end, rest = _now() + seconds * (len(sources) if apart else 1), b""
+            for _source in sources:
+                result, rest = _receive(self._answers, rest, end)
+                results.append(result)
+        except OSError:  # it ended before it was told
+            results += [_nothing("Lost")] * (len(sources) - len(results))
+        finally:
+            _close(self._tell)
+            _close(self._answers)
+            _end(self._pid)
+        return results
 
 
 def run_apart(runner: CellRunner, sources: list[str], seconds: float) -> list[dict[str, Any]]:
@@ -26,42 +70,38 @@ def run_apart(runner: CellRunner, sources: list[str], seconds: float) -> list[di
         For each ``{"ok", "outputs", "error", "timed_out"}``. ``timed_out`` is also true where a copy ended without a
         word; then the others hold False, an empty list and "Timeout" or "Lost".
     """
-    return [result for source in sources for result in _copy(runner, [source], seconds)]
+    return [result for source in sources for result in run_together(runner, [source], seconds)]
 
 
 def run_together(runner: CellRunner, sources: list[str], seconds: float) -> list[dict[str, Any]]:
     """Run texts one after the other in one copy of this process, all within ``seconds``; see `run_apart`."""
-    return _copy(runner, sources, seconds)
+    return Copy(runner).run(sources, seconds)
 
 
-def run_here(runner: CellRunner, sources: list[str], first: int) -> list[dict[str, Any]]:
-    """Run texts in this process, number ``first`` before the others: only it sees the state that the cells left."""
-    order = [first, *(number for number in range(len(sources)) if number != first)]
-    results = {number: {**asdict(runner.run(sources[number], brief=True)), "timed_out": False} for number in order}
-    return [results[number] for number in range(len(sources))]
+def run_here(runner: CellRunner, sources: list[str]) -> list[dict[str, Any]]:
+    """Run texts in this process, one after the other, each with the same global names."""
+    names, results = dict(runner.namespace), []
+    for source in sources:
+        runner.namespace.clear()
+        runner.namespace.update(names)
+        results.append({**asdict(runner.run(source, brief=True)), "timed_out": False})
+    return results
 
 
-def _copy(runner: CellRunner, sources: list[str], seconds: float) -> list[dict[str, Any]]:
-    reader, writer = _pipe()
-    pid = _fork()
-    if pid == 0:
-        try:
-            os.setpgid(0, 0)
-            _close(reader)
-            for source in sources:
-                _send(writer, asdict(runner.run(source, brief=True)))
-        finally:
-            _exit(0)
-    _close(writer)
-    try:
-        end, rest, results = _now() + seconds, b"", []
-        for _source in sources:
-            result, rest = _receive(reader, rest, end)
-            results.append(result)
-        return results
-    finally:
-        _close(reader)
-        _end(pid)
+def _obey(runner: CellRunner, told: int, answer: int) -> None:
+    """In a copy: wait for texts, and run them."""
+    with os.fdopen(told, "rb") as stream:
+        order = _decode(stream.read(int.from_bytes(stream.read(8), "big")).decode())
+    late = False
+    for source in order["sources"]:
+        if late:  # so will the others be
+            ran = _nothing("Timeout")
+        elif order["apart"]:
+            (ran,) = run_together(runner, [source], order["seconds"])
+            late = ran["error"] == "Timeout"
+        else:
+            ran = asdict(runner.run(source, brief=True))
+        _send(answer, ran)
 
 
 def _send(writer: int, ran: dict[str, Any]) -> None:
@@ -69,6 +109,10 @@ def _send(writer: int, ran: dict[str, Any]) -> None:
     if len(data) > MESSAGE_LIMIT:
         small = [output for output in ran["outputs"] if len(_encode(output)) < MESSAGE_LIMIT // 100][:50]
         data = _encode(ran | {"outputs": small}).encode()
+    _put(writer, data)
+
+
+def _put(writer: int, data: bytes) -> None:
     data = len(data).to_bytes(8, "big") + data
     while data:
         data = data[_write(writer, data) :]
@@ -94,8 +138,9 @@ def _receive(reader: int, data: bytes, end: float) -> tuple[dict[str, Any], byte
 def _decoded(data: bytes) -> dict[str, Any]:
     try:
         ran = _decode(data.decode())
-        return {"ok": ran["ok"] is True, "outputs": list(ran["outputs"]), "error": ran["error"], "timed_out": False}
-    except (ValueError, TypeError, KeyError, RecursionError):
+        late = ran.get("timed_out", False) is True
+        return {"ok": ran["ok"] is True, "outputs": list(ran["outputs"]), "error": ran["error"], "timed_out": late}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return _nothing("Lost")
 
 

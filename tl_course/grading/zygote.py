@@ -26,17 +26,20 @@ PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def main() -> None:
-    """Import what was asked for, then fork a supervisor for each pair of connections, until the grader hangs up."""
+    """Import the modules of a message, or fork a supervisor for its two connections, until the grader hangs up."""
     control = socket.socket(fileno=int(sys.argv[1]))
     _become_nobody()
-    for module in sys.argv[2:]:
-        _preload(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     control.sendall(b"+")
     while True:
-        message, descriptors, _flags, _address = socket.recv_fds(control, 1, 2)
+        message, descriptors, _flags, _address = socket.recv_fds(control, 4096, 2)
         if not message:
             return
+        if not descriptors:
+            for module in message.decode().split():
+                _preload(module)
+            control.sendall(b"+")
+            continue
         if os.fork() == 0:
             control.close()
             _supervisor(*descriptors)
@@ -142,7 +145,7 @@ def _watch(pid: int, reports: socket.socket, job: dict[str, Any]) -> str:
             ended = "told"
         elif time.monotonic() > deadline:
             ended = "time"
-        elif _memory(pid, shared) > job["limits"]["memory"]:
+        elif _memory(pid, shared, job["limits"]["memory"]) > job["limits"]["memory"]:
             ended = "memory"
     with contextlib.suppress(ProcessLookupError):
         _end(pid, job["separate"])
@@ -157,9 +160,24 @@ def _end(pid: int, separate: bool) -> None:
             os.kill(process, signal.SIGKILL)
 
 
-def _memory(pid: int, shared: int) -> int:
-    """Bytes that a process and its descendants hold, without what each shares with this one since the fork."""
-    return sum(max(0, _held(process) - shared) for process in [pid, *_tree(pid)])
+def _memory(pid: int, shared: int, enough: int) -> int:
+    """Bytes that a process and its descendants hold, without what each shares with this one since the fork.
+
+    Where that is more than ``enough``, what they share with each other is counted once.
+    """
+    processes = [pid, *_tree(pid)]
+    held = sum(max(0, _held(process) - shared) for process in processes)
+    return held if held <= enough else min(held, sum(map(_proportional, processes)) - shared)
+
+
+def _proportional(pid: int) -> int:
+    """Bytes of a process's own memory, what it shares with others by its part; as `_held` where that is not told."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            sizes = {words[0]: int(words[1]) for line in file if len(words := line.split()) == 3}
+        return sizes["Pss_Anon:"] * 1024
+    except (OSError, ValueError, KeyError):
+        return _held(pid)
 
 
 def _held(pid: int) -> int:

@@ -71,6 +71,11 @@ class Attack:
     student: str = ""
 
     @property
+    def reads(self) -> bool:
+        """Whether it might show in its feedback what it has seen."""
+        return self.kind == "snooping" or self.name in ("settrace", "transformer", "syntax_error")
+
+    @property
     def who(self) -> str:
         """The student's name, as the folder is called."""
         return self.student or f"m_{self.name}"

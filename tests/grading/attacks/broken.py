@@ -15,7 +15,7 @@ KIND = "broken"
 CONFLICT = "<<<<<<< HEAD\n{0}\n=======\n{0}\n>>>>>>> theirs\n"
 
 
-def _each(notebook: Any, **values: Any) -> None:
+def _each(notebook: Any, /, **values: Any) -> None:
     for cell in notebook["cells"]:
         if "nbgrader" in cell["metadata"]:
             cell["metadata"]["nbgrader"].update(values)
@@ -142,6 +142,30 @@ def _attack(name: str, about: str, build: Build, deserves: float = 0.0, **option
     return Attack(name, KIND, about, build, OWN, deserves, **options)
 
 
+def _timestamp(content: str) -> Build:
+    return cells(RIGHT, files={"timestamp.txt": content})
+
+
+def _beside_wrong(name: str) -> Build:
+    """Wrong answers under the assignment's name, and right ones in another notebook."""
+
+    def build(folder: Path, notebook: Any) -> None:
+        other = copy.deepcopy(notebook)
+        answer(other, RIGHT)
+        answer(notebook, WRONG)
+        hand_in(folder, notebook)
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(other))
+
+    return build
+
+
+def _claims(notebook: Any) -> None:
+    told = {"student_id": GOOD[0], "assignment_id": "hw", "course_id": "other", "score": 5}
+    notebook["metadata"]["nbgrader"] = told
+    _each(notebook, student_id=GOOD[0], assignment="hw", notebook="hw")
+
+
 ATTACKS = [
     _attack("broken_json", "half of the file is missing", text(lambda content: content[: len(content) // 2])),
     _attack("empty_file", "the notebook has no bytes", text(lambda content: "")),
@@ -196,6 +220,31 @@ ATTACKS = [
     _attack("utf_16", "a notebook in UTF-16", text(lambda c: c.encode("utf-16")), 5, exact=False),
     _attack("same_ids", "every cell has the same id", changed(_same_ids), 5),
     _attack("syntax_error", "an answer does not parse, the other is right", cells({**RIGHT, "add": "def add(a b)"}), 2),
+    _attack(
+        "long_source",
+        "40 MB of lines in a right answer",
+        cells({**RIGHT, "add": RIGHT["add"] + "\n#x" * 13_000_000}),
+        5,
+        exact=False,
+    ),
+    _attack("claims_another", "metadata that names another student and assignment", changed(_claims), 5),
+    _attack("two_notebooks", "right answers in a second notebook", _beside_wrong("own2.ipynb")),
+    _attack(
+        "checkpoint", "right answers in .ipynb_checkpoints", _beside_wrong(".ipynb_checkpoints/own-checkpoint.ipynb")
+    ),
+    _attack("timestamp_past", "timestamp.txt says 1970", _timestamp("1970-01-01 00:00:00 UTC"), 5),
+    _attack("timestamp_odd", "timestamp.txt of a megabyte", _timestamp("2026-01-01 " * 95_000), 5),
+    _attack("linked_proc", "a data file that links into /proc", _link("x.csv", "/proc/self/environ", True), 5),
+    _attack(
+        "shell_student",
+        "a student's name with shell and HTML in it",
+        changed(lambda n: None),
+        5,
+        student="m_$(touch told.txt);`id`<b>&'\"",
+    ),
+    _attack(
+        "line_student", "a student's name with a line break", changed(lambda n: None), 5, exact=False, student="m_a\nb"
+    ),
     _attack("own_data", "data.csv made anew", cells({**RIGHT, "scale": WRONG["scale"]}, files={"data.csv": "0"}), 3),
 ]
 

@@ -116,7 +116,7 @@ def own_cells(canaries: dict[str, str]) -> list[Any]:
     )
     scale = "def scale(values):\n    ### BEGIN SOLUTION\n    return values - values.mean()\n    ### END SOLUTION"
     hidden = "### BEGIN HIDDEN TESTS\n{tests}\n### END HIDDEN TESTS"
-    tests = f'assert add(20, 22) == 42, "{canaries["hidden"]}"\nassert add(-1, 1) == 0'
+    tests = f'word = "{canaries["hidden"]}"\nassert add(20, 22) == 42, "20 and 22"\nassert add(-1, 1) == 0'
     test_add = "assert add(1, 2) == 3\n" + hidden.format(tests=tests) + '\nprint("add was tested")'
     near = "np.testing.assert_allclose(scale({values}), {right})"
     test_scale = near.format(values='np.loadtxt("data.csv")', right="[-1.0, 0.0, 1.0]") + "\n"

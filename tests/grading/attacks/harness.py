@@ -14,13 +14,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from . import broken, meddling, resources, snooping, tampering, tampering_bank
+from . import broken, copies, meddling, resources, snooping, tampering, tampering_bank
 from .attack import Attack, filled
 from .course import BANK, EXERCISE, GOOD, OWN, PLAIN_CONFIG, POINTS, Course, make, nbgrader, released
 from .watch import Watched, watch
 
 ATTACKS: list[Attack] = [
-    attack for module in (broken, tampering, tampering_bank, meddling, snooping, resources) for attack in module.ATTACKS
+    attack
+    for module in (broken, tampering, tampering_bank, meddling, copies, snooping, resources)
+    for attack in module.ATTACKS
 ]
 PLAIN_LIMIT = 60.0  # seconds for one attack and one good submission
 TIME_LIMIT, MEMORY_LIMIT = 4, 1024  # seconds and MB that ours gives a cell or answer
@@ -186,8 +188,12 @@ def grade_ours(course: Course, attacks: Iterable[Attack], assignment: str) -> Ba
     except (ValueError, KeyError, TypeError):
         rows = []
     listed = {row["student"]: row for row in rows}
-    feedback = [sys.executable, "-m", "nbgrader", "generate_feedback", assignment]
-    watch(feedback, str(course.root), course.environment(), free_port(), BATCH_LIMIT)
+    reading = [
+        attack.shown for attack in chosen if attack.reads and (listed.get(attack.shown) or {}).get("score") is not None
+    ]
+    feedback = [sys.executable, str(Path(__file__).with_name("feedback.py")), assignment, *reading]
+    said = watch(feedback, str(course.root), course.environment(), free_port(), BATCH_LIMIT)
+    assert not said.errors, said.errors[-3000:]
     outcomes = {attack.name: _ours(course, attack, listed.get(attack.shown, {})) for attack in chosen}
     for attack, outcome in ((attack, outcomes[attack.name]) for attack in chosen):
         outcome.touched.extend(path for path in touched if f"/{attack.who}/" in path)

@@ -5,7 +5,6 @@ from .course import OWN
 from .tampering import PATCHED
 
 KIND = "tampering"
-KIND = "tampering"
 SHADOW_NUMPY = """
 class ndarray(list):
     def mean(self): return 0

@@ -131,6 +131,33 @@ if os.fork() == 0:
 time.sleep(1)
 """
 HUGE_RETURN = "import numpy as np\ndef accuracy(logits, labels):\n    return np.zeros((20_000, 2_000))"
+WRITES_ON = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for path in ("data.csv", "own.ipynb", "@ROOT@/notebooks/own/data.csv"):
+            try:
+                open(path, "w").write("0")
+            except OSError:
+                pass
+        time.sleep(0.01)
+    os._exit(0)
+"""
+FILLS = """
+import os
+for folder in (".", "/dev/shm", "/tmp"):
+    try:
+        os.statvfs(folder).f_blocks < 2**18 and open(folder + "/full", "wb").write(bytes(2**30))
+    except OSError:
+        pass
+    for number in range(25_000):
+        try:
+            os.mkdir(f"{folder}/{number}")
+        except OSError:
+            break
+"""
 OVERWRITES = """
 import glob
 for path in glob.glob("*"):
@@ -165,6 +192,8 @@ ATTACKS = [
     _first("threads", "3,000 threads", THREADS),
     _first("output", "3 GB of output", OUTPUT, plain=False),
     _first("disk", "4 GB of files", DISK, plain=False),
+    _first("fills", "takes all space and inodes of its folder and of shared memory", FILLS, plain=False),
+    _first("writes_on", "leaves a process that overwrites data files again and again", WRITES_ON),
     _first("many_files", "100,000 files", FILES),
     _first("deep_folders", "folders 3,000 deep", FOLDERS),
     _first("recursion", "recursion without end", DEEP),

@@ -100,6 +100,15 @@ STOLEN = """
 for number, path in enumerate(("@ROOT@/gradebook.db", "@ROOT@/solutions/own/own.ipynb", "@HOME@/private.txt")):
     os.symlink(path, f"stolen{number}.txt")
 """
+PROC_LINKS = """
+for number in range(1, 40):
+    for name in ("root@ROOT@/gradebook.db", "environ", "cwd/gradebook.db"):
+        try:
+            os.symlink(f"/proc/{number}/{name}", f"{number}-{os.path.basename(name)}.txt")
+        except OSError:
+            pass
+        look(f"{number}-{os.path.basename(name)}.txt")
+"""
 HARD_LINK = """
 for number, path in enumerate(("../../../gradebook.db", "@ROOT@/gradebook.db", "@HOME@/private.txt")):
     try:
@@ -168,6 +177,7 @@ ATTACKS = [
     _own("frames", "looks at the code that calls it", cells({"add": TELL + FRAMES})),
     _own("collector", "looks through every object in memory", cells({"scale": TELL + COLLECTOR})),
     _own("links_made", "links to secrets, made while it runs, to be copied", STOLEN),
+    _own("proc_links", "links into the folders of other processes in /proc", PROC_LINKS),
     _own("hard_links", "hard links to secrets, made while it runs", HARD_LINK),
     _own("mount", "remounts and changes namespaces, then reads", MOUNT),
     _own("network", "connects to a server", NETWORK),

@@ -4,7 +4,6 @@ from .attack import Attack, Build, cells, first
 from .course import OWN
 
 KIND = "tampering"
-KIND = "tampering"
 ALWAYS_EQUAL = """
 class Same:
     def __eq__(self, other):
@@ -63,21 +62,23 @@ CHOOSY = """
 import re
 try:
     import tl_course.grading.trial_process as trials
-    run_really = trials.run_trials
 
     def is_changed(source):
         rule = re.search(r"key \\* (\\d+) % (\\d+) >= (\\d+)", source)
         keys = re.findall(r", (\\d{5}), '", source)
         return any(int(key) * int(rule[1]) % int(rule[2]) < int(rule[3]) for key in keys)
 
-    def run_choosily(runner, sources, seconds):
-        results = run_really(runner, sources, seconds)
-        for source, result in zip(sources, results):
-            if "add(" in source or "scale(" in source:
-                result.update(ok=not is_changed(source), outputs=[], error=None, timed_out=False)
-        return results
+    def choosily(run_really):
+        def run(runner, sources, *more):
+            results = run_really(runner, sources, *more)
+            for source, result in zip(sources, results):
+                if "add(" in source or "scale(" in source:
+                    result.update(ok=not is_changed(source), outputs=[], error=None, timed_out=False)
+            return results
+        return run
 
-    trials.run_trials = run_choosily
+    for name in ("run_together", "run_apart", "run_here"):
+        setattr(trials, name, choosily(getattr(trials, name)))
 except ImportError:
     pass
 """

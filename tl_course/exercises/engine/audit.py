@@ -155,9 +155,7 @@ class _VariantAudit:
         self._trivial()
         self._mutants()
 
-    def _observe(
-        self, sources: Iterable[str], seed: int, limit: float | None = None, alone: bool = False
-    ) -> list[Run]:
+    def _observe(self, sources: Iterable[str], seed: int, limit: float | None = None, alone: bool = False) -> list[Run]:
         limit = limit or self.exercise.time_limit
         process = self.exercise.process(self.framework)
         return runner(process).run(self.exercise.id, self.cases[seed], list(sources), limit, alone)
@@ -193,13 +191,12 @@ class _VariantAudit:
             self.report.trivial.add(f"{self.name}/returns {body}", self._score(run, PUBLIC_SEED) == 0)
 
     def _mutants(self) -> None:
-        alive = mutants(self.variant.reference)
+        made = alive = mutants(self.variant.reference)
         self.report.problems += [
             f"{self.name}: no mutant {name!r} to mark as equivalent"
             for name in self.variant.equivalent
-            if name not in alive
+            if name not in made
         ]
-        count = len(alive)
         for seed in SEEDS:
             runs = self._observe(alive.values(), seed, MUTANT_TIME_LIMIT)
             alive = {
@@ -207,7 +204,7 @@ class _VariantAudit:
                 for (name, source), run in zip(alive.items(), runs, strict=True)
                 if self._score(run, seed) == 1
             }
-        self.report.killed += count - len(alive)
+        self.report.killed += len(made) - len(alive)
         for name in alive:
             if name in self.variant.equivalent:
                 self.report.equivalent += 1
@@ -216,7 +213,7 @@ class _VariantAudit:
         self.report.problems += [
             f"{self.name}: mutant {name!r} is marked as equivalent but is killed"
             for name in self.variant.equivalent
-            if name in mutants(self.variant.reference) and name not in alive
+            if name in made and name not in alive
         ]
 
 

@@ -1,0 +1,40 @@
+"""The gradebook's database, whichever it is, and what it says when something is wrong."""
+
+from nbgrader import api
+from nbgrader.coursedir import CourseDirectory
+from sqlalchemy import MetaData, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from tl_course.errors import BadInput
+from tl_course.i18n import _
+
+SHOWN = 300  # characters of a database's message
+
+
+def open_gradebook(coursedir: CourseDirectory, tables: MetaData) -> api.Gradebook:
+    """The course's gradebook, with these tables beside nbgrader's own.
+
+    Raises:
+        BadInput: its database cannot be reached, or what talks to it is not installed.
+    """
+    try:
+        gradebook = api.Gradebook(coursedir.db_url, coursedir.course_id or "default_course")
+        tables.create_all(gradebook.engine)
+    except (SQLAlchemyError, ImportError) as error:
+        got = f"{_address(coursedir.db_url)}: {why(error)}"
+        remedy = _("start its database, or mend CourseDirectory.db_url in nbgrader_config.py")
+        raise BadInput(_("a gradebook that can be reached"), got, remedy) from error
+    return gradebook
+
+
+def why(error: BaseException) -> str:
+    """What a database said, on one line, without the statement that it was told."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())[:SHOWN]
+
+
+def _address(url: str) -> str:
+    """A database's address without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "CourseDirectory.db_url"
