@@ -23,7 +23,7 @@ NAMES = {
     "disk",
     "progress",
 }
-NAMES |= {"network", "bubblewrap", "chromium", "asset mobilenet_v2", "asset minilm", "asset sentiment"}
+NAMES |= {"network", "sandbox", "bubblewrap", "chromium", "asset mobilenet_v2", "asset minilm", "asset sentiment"}
 
 
 @pytest.mark.slow
@@ -86,6 +86,28 @@ def test_being_offline_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_system_packages_name_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert {check.name: check.state for check in doctor.check_system()} == {"bubblewrap": "warn", "chromium": "warn"}
+
+
+@pytest.mark.sandbox
+def test_a_sandbox_that_can_be_started_is_found() -> None:
+    (check,) = doctor.check_sandbox()
+    assert (check.state, check.remedy) == ("ok", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
+def test_a_sandbox_that_cannot_be_started_is_a_warning_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bwrap = tmp_path / "bwrap"
+    bwrap.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    bwrap.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (check,) = doctor.check_sandbox()
+    assert check.state == "warn"
+    assert "No permissions to create new namespace" in check.remedy
+    monkeypatch.setenv("PATH", "")
+    (check,) = doctor.check_sandbox()
+    assert (check.state, "bubblewrap" in check.remedy) == ("warn", True)
 
 
 def test_text_shows_remedies_of_what_is_not_right_only() -> None:

@@ -211,6 +211,17 @@ def check_network() -> list[Check]:
     return [Check("network", "ok" if right else "info", detail)]
 
 
+def check_sandbox() -> list[Check]:
+    """Whether submissions can be graded in a sandbox: one is started, which takes about half a second."""
+    from tl_course.grading.sandbox import Warm
+
+    try:
+        Warm(()).close()
+    except (CourseError, OSError) as error:
+        return [Check("sandbox", "warn", _("submissions cannot be graded in a sandbox"), str(error))]
+    return [Check("sandbox", "ok", _("submissions can be graded in a sandbox"))]
+
+
 def check_system() -> list[Check]:
     """The system packages that some parts use."""
     sandbox = shutil.which("bwrap")
@@ -242,6 +253,7 @@ CHECKS: tuple[Callable[[], list[Check]], ...] = (
     check_disk,
     check_progress,
     check_network,
+    check_sandbox,
     check_system,
 )
 

@@ -1,4 +1,4 @@
-"""A named mistake is told by its own message, a right answer by none. That each of the bank is: see `tl-course audit`."""
+"""A named mistake is told by its own message, a right answer by none. `tl-course audit` sees to all of the bank."""
 
 import pytest
 

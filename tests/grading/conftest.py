@@ -59,21 +59,27 @@ class QuickCourse:
             self.submit(f"s{number:02}", pause + source)
 
 
+def make_course(root: Path, settings: str = "", more: str = "") -> QuickCourse:
+    """A course that is released and has no submissions yet; with more text for its settings and for its lesson."""
+    (root / "lessons").mkdir(parents=True)
+    (root / "lessons" / f"{NAME}.py").write_text(LESSON + more, encoding="utf-8")
+    text = (lessons.ROOT / "nbgrader_config.py").read_text(encoding="utf-8")
+    (root / "nbgrader_config.py").write_text(f"{text}\n{settings}\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lessons, "SOURCES", root / "lessons")
+        lessons.write_notebook(lessons.compose(NAME, seconds=None), root / "solutions" / NAME / f"{NAME}.ipynb")
+    course = QuickCourse(root)
+    course.nbgrader("generate_assignment")
+    return course
+
+
 @pytest.fixture
 def quick_course(tmp_path: Path) -> Callable[..., QuickCourse]:
-    """Makes a course that is released and has no submissions yet; takes more text for its settings."""
+    """Makes a course (see `make_course`)."""
+    return lambda *arguments, **options: make_course(tmp_path / "course", *arguments, **options)
 
-    def make(settings: str = "") -> QuickCourse:
-        root = tmp_path / "course"
-        (root / "lessons").mkdir(parents=True)
-        (root / "lessons" / f"{NAME}.py").write_text(LESSON, encoding="utf-8")
-        text = (lessons.ROOT / "nbgrader_config.py").read_text(encoding="utf-8")
-        (root / "nbgrader_config.py").write_text(f"{text}\n{settings}\n", encoding="utf-8")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(lessons, "SOURCES", root / "lessons")
-            lessons.write_notebook(lessons.compose(NAME, seconds=None), root / "solutions" / NAME / f"{NAME}.ipynb")
-        course = QuickCourse(root)
-        course.nbgrader("generate_assignment")
-        return course
 
-    return make
+@pytest.fixture(scope="module")
+def module_course(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., QuickCourse]:
+    """Makes a course for all tests of a module (see `make_course`)."""
+    return lambda *arguments, **options: make_course(tmp_path_factory.mktemp("course") / "root", *arguments, **options)

@@ -9,7 +9,7 @@ from typing import Any
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 
-_BENCHMARKS = ("features", "train", "text", "distill", "grade")
+_BENCHMARKS = ("features", "train", "text", "distill", "grade", "grade-cluster")
 
 
 def names() -> tuple[str, ...]:
@@ -27,4 +27,4 @@ def run(name: str) -> dict[str, Any]:
         raise BadInput(
             _("a benchmark of {names}").format(names=", ".join(_BENCHMARKS)), repr(name), _("name one of these")
         )
-    return import_module(f"tl_course.bench.{name}").run()
+    return import_module(f"tl_course.bench.{name.replace('-', '_')}").run()

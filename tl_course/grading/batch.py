@@ -1,103 +1,23 @@
 """Grade an assignment's submissions: in parallel, each whatever it holds, with one writer, from where it was left."""
 
-import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import filelock
-from nbgrader.coursedir import CourseDirectory
 
-import tl_course
-from tl_course.errors import BadInput, CourseError
+from tl_course.errors import BadInput
 from tl_course.grading import assignment as assignments
 from tl_course.grading import submission as submissions
-from tl_course.grading.confinement import Limits
 from tl_course.grading.course import course, load_config
-from tl_course.grading.execution import execute
-from tl_course.grading.judging import Judge
-from tl_course.grading.plan import Plan, plan
-from tl_course.grading.preload import Early, modules
-from tl_course.grading.recording import Graded, Record, Recorder, seed_for
-from tl_course.grading.repair import repair
-from tl_course.grading.result import Judged, Result
+from tl_course.grading.grading_round import Round
+from tl_course.grading.outcome import Options, Report, Row
+from tl_course.grading.preload import Early
+from tl_course.grading.recording import Recorder
 from tl_course.i18n import _
 
 LOCK = ".tl_course_grading.lock"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to grade.
-
-    Args:
-        workers: submissions executed at once; None: one a processor.
-        student: only this one's submission.
-        exercise: only this exercise, for everybody who was graded before.
-        force: grade also what did not change since it was graded.
-        allow_unsafe: run submissions also where a protection is missing.
-        time_limit: seconds for an answer or a cell.
-        limits: what each submission may use.
-        scheduler: address of a Dask scheduler whose workers execute submissions.
-    """
-
-    workers: int | None = None
-    student: str | None = None
-    exercise: str | None = None
-    force: bool = False
-    allow_unsafe: bool = False
-    time_limit: float | None = None
-    limits: Limits = field(default_factory=Limits)
-    scheduler: str | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """What became of one submission."""
-
-    student: str
-    state: str
-    score: float | None
-    max_score: float | None
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-    results: tuple[Result, ...] = ()
-    again: bool = True
-
-
-@dataclass
-class Report:
-    """What became of all of them; ``unprotected``: protections that were missing."""
-
-    assignment: str
-    rows: list[Row] = field(default_factory=list)
-    seconds: float = 0.0
-    unprotected: list[str] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data: what ``tl-course grade --json`` prints."""
-        rows = [
-            {
-                "student": row.student,
-                "state": row.state,
-                "score": row.score,
-                "max_score": row.max_score,
-                "reason": row.reason,
-                "notes": list(row.notes),
-                "results": [asdict(result) for result in row.results],
-                "graded_now": row.again,
-            }
-            for row in self.rows
-        ]
-        return {"submissions": rows, "seconds": self.seconds, "unprotected": self.unprotected}
-
-
 Progress = Callable[[int, int, Row], None]
 
 
@@ -149,8 +69,8 @@ def _grade(root: Path, assignment: str, options: Options, progress: Progress, ea
                 _("run `nbgrader collect`, or copy them there"),
             )
         report = Report(assignment)
-        todo = _Todo(known, coursedir, recorder, options, report, early)
-        for done, row in enumerate(todo.rows(found), 1):
+        round_ = Round(known, coursedir, recorder, options, report, early)
+        for done, row in enumerate(round_.rows(found), 1):
             report.rows.append(row)
             progress(done, len(found), row)
     return report
@@ -167,189 +87,3 @@ def _alone(root: Path) -> Iterator[None]:
         raise BadInput(
             _("a course that nobody is grading"), str(root / LOCK), _("wait until the other grading is done")
         ) from error
-
-
-class _Todo:
-    """Submissions on their way from the folder to the gradebook."""
-
-    def __init__(
-        self,
-        known: assignments.Assignment,
-        coursedir: CourseDirectory,
-        recorder: Recorder,
-        options: Options,
-        report: Report,
-        early: Early | None,
-    ) -> None:
-        self.known, self.coursedir, self.recorder = known, coursedir, recorder
-        self.options, self.report, self.early = options, report, early
-        self.plans = [plan(source) for source in known.notebooks]
-        self.version = _version(known)
-        self.before = recorder.records()
-        self.secret = recorder.secret()
-        if options.exercise is not None and options.exercise not in {t.exercise.id for p in self.plans for t in p.bank}:
-            ids = ", ".join(test.exercise.id for planned in self.plans for test in planned.bank) or _("none")
-            raise BadInput(
-                _("an exercise of this assignment"), repr(options.exercise), _("name one of: {ids}").format(ids=ids)
-            )
-
-    def rows(self, found: Sequence[submissions.Submission]) -> Iterator[Row]:
-        """Grade submissions, and record each as soon as it is judged."""
-        changed = []
-        for one in found:
-            mark = None if one.problem else _quietly(submissions.fingerprint, one.folder)
-            if mark is not None and self._is_done(one.student, mark):
-                yield self._row_of(self.before[one.student], again=False)
-            else:
-                changed.append((one, mark))
-        if not changed:
-            return
-        workers = self.options.workers or os.cpu_count() or 1
-        with self._executor(workers, [one for one, _mark in changed]) as execute, ThreadPoolExecutor(workers) as pool:
-            judge = Judge(execute, self.options.time_limit)
-            waiting: deque[tuple[submissions.Submission, Future[Graded]]] = deque()
-            for one, mark in changed:
-                waiting.append((one, pool.submit(self._judged, judge, one, mark)))
-                if len(waiting) > 3 * workers:
-                    yield self._recorded(*waiting.popleft())
-            while waiting:
-                yield self._recorded(*waiting.popleft())
-
-    @contextmanager
-    def _executor(
-        self, workers: int, found: Sequence[submissions.Submission]
-    ) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
-        """What executes requests: a warm process here, or a cluster's workers."""
-        processes = {
-            test.exercise.process(name) for planned in self.plans for test in planned.bank for name in test.answers
-        }
-        texts = _texts(self.coursedir, self.known, found) if any(planned.whole for planned in self.plans) else []
-        wanted = modules(texts, sorted(processes))
-        if self.options.scheduler is not None:
-            from tl_course.grading.scheduler import cluster
-
-            with cluster(self.options.scheduler, wanted, self.options.limits, self.options.allow_unsafe) as run:
-                yield run
-            return
-        assert self.early is not None
-        warm = self.early.take()
-        warm.need(wanted)
-        self.report.unprotected = warm.unprotected
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        yield lambda request: execute(warm, request, threads)
-
-    def _is_done(self, student: str, mark: str) -> bool:
-        before = self.before.get(student)
-        if before is None or self.options.force or self.options.exercise is not None:
-            return False
-        copies = all(
-            (self.recorder.folder(student) / f"{source.name}.ipynb").exists() for source in self.known.notebooks
-        )
-        return copies and (before.fingerprint, before.version) == (mark, self.version)
-
-    def _judged(self, judge: Judge, one: submissions.Submission, mark: str | None) -> Graded:
-        """Read, mend, execute and judge one submission. Runs in a worker's thread."""
-        if one.problem is not None or mark is None:
-            raise CourseError(one.problem or _("the submission cannot be read"))
-        before = self.before.get(one.student)
-        attempt = 0 if before is None else before.attempt + (before.fingerprint != mark)
-        partly = (
-            before if self.options.exercise is not None and before is not None and before.fingerprint == mark else None
-        )
-        files, notes = submissions.read_files(one.folder, self.known.files)
-        record = Record(one.student, mark, self.version, attempt, "graded")
-        graded = Graded(record, files=files, timestamp=submissions.timestamp(one.folder))
-        results: list[Result] = []
-        reasons: list[str] = []
-        for planned in self.plans:
-            reading = submissions.read_notebook(one.folder, planned.source)
-            notebook, mended = repair(reading.notebook or {}, planned.source)
-            if reading.problem is not None:
-                reasons.append(f"{planned.source.name}: {reading.problem}")
-                mended = [reading.problem]
-            notes += [*reading.notes, *mended]
-            judged = judge.judge(
-                planned,
-                notebook,
-                files,
-                lambda exercise: seed_for(self.secret, exercise, attempt),
-                self.options.exercise if partly else None,
-            )
-            if partly:
-                notebook = self._merged(one.student, planned, judged)
-            graded.notebooks[planned.source.name] = notebook
-            results += judged.results
-            reasons += judged.reasons
-        if partly:
-            new = {result.test: result for result in results}
-            results = [new.get(result.test, result) for result in partly.results]
-            reasons, notes = [partly.reason] if partly.reason else [], list(partly.notes)
-        state = "needs_look" if reasons else "graded"
-        problems = [f"{result.test}: {result.problem}" for result in results if result.problem and result.exercise]
-        reason = "; ".join(reasons or problems)
-        graded.record = replace(record, state=state, reason=reason, notes=tuple(notes), results=tuple(results))
-        return graded
-
-    def _merged(self, student: str, planned: Plan, judged: Judged) -> Any:
-        """The autograded copy with the outcome of the tests that were judged again."""
-        from tl_course.lessons import read_notebook
-
-        notebook = read_notebook(self.recorder.folder(student) / f"{planned.source.name}.ipynb")
-        new = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in judged.notebook.cells}
-        for cell in notebook.cells:
-            test = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if test in {result.test for result in judged.results}:
-                cell.outputs = new[test].outputs
-        return notebook
-
-    def _recorded(self, one: submissions.Submission, future: "Future[Graded]") -> Row:
-        """Record a judged submission; what cannot be is left as it was, and said."""
-        student = one.student.encode("utf-8", "backslashreplace").decode()
-        try:
-            graded = future.result()
-            score, possible = self.recorder.record(graded)
-        except Exception as error:  # one submission must not keep the others from being graded
-            state = "needs_look" if one.problem else "failed"
-            reason = str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
-            return Row(student, state, None, None, " ".join(reason.split()))
-        record = graded.record
-        return Row(student, record.state, score, possible, record.reason, record.notes, record.results)
-
-    def _row_of(self, record: Record, again: bool) -> Row:
-        score, possible = self.recorder.score(record.student)
-        return Row(record.student, record.state, score, possible, record.reason, record.notes, record.results, again)
-
-
-def _version(known: assignments.Assignment) -> str:
-    """Changes with what was set and with the course that judges."""
-    told = repr(
-        (tl_course.__version__, [[replace(cell, released=None) for cell in source.cells] for source in known.notebooks])
-    )
-    return sha256(told.encode()).hexdigest()
-
-
-def _texts(coursedir: Any, known: assignments.Assignment, found: Sequence[submissions.Submission]) -> list[str]:
-    """Source text of what was handed out and of some submissions, to see what they import."""
-    texts = [cell.source for source in known.notebooks for cell in source.cells]
-    for one in [one for one in found if one.problem is None][:20]:
-        for source in known.notebooks:
-            notebook = submissions.read_notebook(one.folder, source).notebook or {}
-            texts += _sources(notebook)
-    return texts
-
-
-def _sources(notebook: dict[str, Any]) -> Iterator[str]:
-    cells = notebook.get("cells")
-    for cell in cells if isinstance(cells, list) else []:
-        source = cell.get("source") if isinstance(cell, dict) else None
-        if isinstance(source, str):
-            yield source
-        elif isinstance(source, list):
-            yield "".join(part for part in source if isinstance(part, str))
-
-
-def _quietly(call: Callable[[Path], str], folder: Path) -> str | None:
-    try:
-        return call(folder)
-    except OSError:
-        return None

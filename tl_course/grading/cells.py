@@ -30,6 +30,9 @@ _LEAST_DEPTH = 1000  # Python's own recursion limit: this module needs room afte
 _run_cell, _getpid, _exit = InteractiveShell.run_cell, os.getpid, os._exit
 
 
+_prepared: "list[CellRunner]" = []
+
+
 @dataclass
 class Ran:
     """What became of one cell."""
@@ -134,8 +137,6 @@ class CellRunner:
         module.__dict__.update(user_ns or {}, __name__="__main__")
         self._recorder = Recorder()
         self._streams = Stream(self._recorder, "stdout", 1), Stream(self._recorder, "stderr", 2)
-        sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())] + [""]
-        sys.stdout, sys.stderr = self._streams  # type: ignore[assignment]
         builtins.input = getpass.getpass = _no_input
         plots = importlib.util.find_spec("matplotlib_inline") is not None
         if plots:
@@ -143,6 +144,12 @@ class CellRunner:
         self._shell = _Shell.instance(config=_settings(), user_module=module, recorder=self._recorder)
         if plots:
             _show_plots_already_imported(self._shell)
+        self.attach()
+
+    def attach(self) -> None:
+        """Let the cells print into their outputs, and import from the current folder what is found nowhere else."""
+        sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())] + [""]
+        sys.stdout, sys.stderr = self._streams  # type: ignore[assignment]
 
     @property
     def namespace(self) -> dict[str, Any]:
@@ -192,6 +199,21 @@ class CellRunner:
         outputs = self._recorder.finish()
         names = [output["ename"] for output in outputs if output["output_type"] == "error"]
         return Ran(not names, outputs, names[-1] if names else None)
+
+
+def prepare() -> None:
+    """Make the interpreter now, in a process that forks the ones that use it: it takes a while."""
+    streams, path = (sys.stdout, sys.stderr), list(sys.path)
+    _prepared.append(CellRunner())
+    (sys.stdout, sys.stderr), sys.path[:] = streams, path
+
+
+def runner() -> CellRunner:
+    """The interpreter of this process's notebook: the prepared one, or a new one."""
+    if not _prepared:
+        return CellRunner()
+    _prepared[0].attach()
+    return _prepared[0]
 
 
 def _settings() -> Config:

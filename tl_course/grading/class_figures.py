@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tl_course.grading.batch import Report, Row
+from tl_course.grading.outcome import Report, Row
 from tl_course.grading.result import Result
 
 ENOUGH = 20  # submissions below which the indices are not shown

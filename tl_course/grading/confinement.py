@@ -9,7 +9,8 @@ import os
 import sys
 from dataclasses import dataclass
 
-PRIVATE = "/submission"
+PRIVATE = "/submission"  # where a submission's own folder is mounted
+NOBODY = 65534
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 _NOSUID, _NODEV = 2, 4
 _PDEATHSIG, _SET_DUMPABLE, _NO_NEW_PRIVS = 1, 4, 38

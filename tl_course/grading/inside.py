@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import sys
+import tempfile
 import time
 import types
 from collections.abc import Callable
@@ -29,8 +30,7 @@ def serve(stream: BinaryIO, connection: int, job: dict[str, Any]) -> None:
     A task comes as ``{"limit": seconds, "fresh": bool}`` and the packed task itself; the answer is ``{"state"}``,
     "done", "interrupted", "timeout" or "crashed", and in the first two cases what the child sent.
     """
-    folder = PRIVATE if job["separate"] else job["folder"]
-    os.chdir(folder)
+    os.chdir(PRIVATE if job["separate"] else job["folder"] or tempfile.mkdtemp())
     _lay_out(receive(stream))
     output = child.redirect_output()
     lane: _Lane | None = None
@@ -235,9 +235,9 @@ def probe_function(task: dict[str, Any]) -> Callable[[Any, dict[str, Any]], dict
 
 def _cells(state: dict[Any, Any]) -> Any:
     if "cells" not in state:
-        from tl_course.grading.cells import CellRunner
+        from tl_course.grading import cells
 
-        state["cells"] = CellRunner()
+        state["cells"] = cells.runner()
     return state["cells"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tl_course
 from tl_course.assets import cache_dir
-from tl_course.grading.confinement import PRIVATE
+from tl_course.grading.confinement import NOBODY, PRIVATE
 from tl_course.i18n import _
 
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")
@@ -36,12 +36,19 @@ def command(program: list[str]) -> list[str]:
     bwrap = bubblewrap()
     assert bwrap is not None
     namespaces = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and _can_become_nobody():
         rights = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
-        rights = ["--unshare-user", "--cap-drop", "ALL"]
+        rights = ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL"]
     life = ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
     return [bwrap, *namespaces, *rights, *life, *_environment(), *_mounts(), "--", sys.executable, *program]
+
+
+def _can_become_nobody() -> bool:
+    """Whether that user exists here: a container's root may be the only one that does."""
+    with open("/proc/self/uid_map") as file:
+        ranges = [tuple(map(int, line.split())) for line in file]
+    return any(first <= NOBODY < first + count for first, _outside, count in ranges)
 
 
 def _environment() -> Iterator[str]:
@@ -72,11 +79,11 @@ def _mounts() -> Iterator[str]:
             yield from ("--symlink", os.readlink(path), path)
         elif os.path.isdir(path):
             yield from ("--ro-bind", path, path)
-    for path in SETTINGS:
-        yield from ("--ro-bind-try", path, path)
     shown = [*_python(), str(PACKAGE), *([str(cache_dir())] if cache_dir().is_dir() else [])]
     for folder in _folders_above([*shown, *SETTINGS]):
         yield from ("--dir", folder)  # which any user may pass through
+    for path in SETTINGS:
+        yield from ("--ro-bind-try", path, path)
     for path in shown:
         yield from ("--ro-bind", path, path)
     for folder in hidden():
@@ -90,10 +97,9 @@ def _mounts() -> Iterator[str]:
         "1777",
         "--tmpfs",
         PRIVATE,
-        "--symlink",
-        f"{PRIVATE}/tmp",
-        "/tmp",
     )
+    if not any(path.startswith("/tmp/") for path in shown):  # a Python or package there keeps it a folder
+        yield from ("--symlink", f"{PRIVATE}/tmp", "/tmp")
     yield from ("--perms", "1777", "--dir", f"{PRIVATE}/tmp")  # for the imports; each submission gets its own over it
     yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/")
 

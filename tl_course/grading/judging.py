@@ -101,6 +101,9 @@ class Judge:
         except Exception as error:  # whatever a judge makes of observations that no honest process sends
             problem = _("what came back could not be judged ({type})").format(type=type(error).__name__)
             verdict = Verdict(exercise.id, answer.framework, 0.0, points=exercise.points, seed=seed, problem=problem)
+        if run.state == "timeout":
+            text = _("it ran longer than {limit:g} seconds and was stopped: is there a loop that does not end?")
+            verdict = replace(verdict, problem=text.format(limit=self._limit_of(exercise)))
         if reply["state"] == "memory":
             verdict = replace(verdict, problem=_("it took more memory than it may"))
         return verdict, run, "answer"

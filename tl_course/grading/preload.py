@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tl_course.grading.confinement import Limits
 from tl_course.grading.sandbox import Warm
+from tl_course.grading.zygote import CELLS
 
 HEAVY = ("torch", "torchvision", "tensorflow", "keras", "transformers", "sklearn", "matplotlib", "pandas", "scipy")
 IMPORTED_AS = {"sklearn": "sklearn.linear_model", "matplotlib": "matplotlib.pyplot", "tensorflow": "keras"}
@@ -59,7 +60,7 @@ def modules(sources: Sequence[str], processes: Sequence[str] = ()) -> list[str]:
         found |= {"transformers"} if "transformers" in process else set()
     chosen = [IMPORTED_AS.get(module, module) for module in HEAVY if module in found]
     extra = ["transformers.models.bert.modeling_bert"] if "transformers" in found else []
-    return list(dict.fromkeys(["numpy", *chosen, *extra, *(["tl_course.grading.trial_process"] if sources else [])]))
+    return list(dict.fromkeys(["numpy", *chosen, *extra, *([CELLS] if sources else [])]))
 
 
 def guessed_modules(root: Path, assignment: str) -> list[str]:

@@ -4,8 +4,8 @@ import html
 import math
 from collections.abc import Sequence
 
-from tl_course.grading.batch import Report, Row
 from tl_course.grading.class_figures import ENOUGH, Item, graded, histogram, items, shares, spread
+from tl_course.grading.outcome import Report, Row
 from tl_course.grading.report_style import STYLE, histogram_svg
 from tl_course.grading.report_texts import (
     Finding,

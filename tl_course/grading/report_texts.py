@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tl_course.grading.batch import Report, Row
+from tl_course.grading.outcome import Report, Row
 from tl_course.i18n import _
 
 _JOINERS = "\u200c\u200d"  # parts of names in some scripts
@@ -88,8 +88,8 @@ def _findings(report: Report, kind: str) -> list[Finding]:
     for row in report.rows:
         for result in row.results:
             message = getattr(result, kind)
-            if message:
-                students = found.setdefault((result.exercise or result.test, clean(message)), [])
+            if message and result.exercise:  # a teacher's own test that failed says no more than that
+                students = found.setdefault((result.exercise, clean(message)), [])
                 if row.student not in students:
                     students.append(row.student)
     listed = [Finding(exercise, message, students) for (exercise, message), students in found.items()]

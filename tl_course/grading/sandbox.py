@@ -125,7 +125,7 @@ class Warm:
             self.unprotected.append(
                 _("bubblewrap is not there: submissions would see this user's files and the network")
             )
-        self._separate = not self.unprotected
+        self._boxed = self._separate = not self.unprotected
         self._refuse_unless(allow_unsafe)
         self._allow_unsafe = allow_unsafe
         self._launch()
@@ -139,7 +139,18 @@ class Warm:
         Raises:
             CourseError: it did not start, or a protection is missing.
         """
-        self._await_start()
+        try:
+            self._await_start()
+        except CourseError as error:
+            if not self._boxed:
+                raise
+            self.unprotected.append(
+                _("submissions would see this user's files and the network ({why})").format(why=error)
+            )
+            self._refuse_unless(self._allow_unsafe)
+            self._boxed = self._separate = False
+            self._launch()
+            self._await_start()
         if not self._separate:
             return
         try:
@@ -187,7 +198,7 @@ class Warm:
         connection, report = self._fork()
         with (
             tempfile.TemporaryDirectory(prefix="tl_course_submission_")
-            if not self._separate
+            if not self._boxed
             else contextlib.nullcontext("") as folder
         ):
             sandbox = Sandbox(connection, report)
@@ -218,7 +229,7 @@ class Warm:
     def _launch(self) -> None:
         self._control, theirs = socket.socketpair()
         program = ["-P", "-m", "tl_course.grading.zygote", str(theirs.fileno())]
-        command = isolation.command(program) if self._separate else [sys.executable, *program]
+        command = isolation.command(program) if self._boxed else [sys.executable, *program]
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (it stays open as long as the process writes to it)
         with theirs:
             self._process = subprocess.Popen(

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from tl_course.grading.batch import Report
+from tl_course.grading.outcome import Report
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import nbformat
 
 from .course import EXERCISE, OWN, RIGHT, answer
 
+READING = ("hook", "frames", "collector", "settrace", "syntax_error", "copy_writes", "copy_raises", "copy_names")
 Build = Callable[[Path, Any], None]
 WRONG = {
     f"{EXERCISE}-numpy": "def accuracy(logits, labels):\n    return -1.0",
@@ -73,7 +74,7 @@ class Attack:
     @property
     def reads(self) -> bool:
         """Whether it might show in its feedback what it has seen."""
-        return self.kind == "snooping" or self.name in ("settrace", "transformer", "syntax_error")
+        return self.name in READING
 
     @property
     def who(self) -> str:

@@ -222,7 +222,7 @@ ATTACKS = [
     _attack("syntax_error", "an answer does not parse, the other is right", cells({**RIGHT, "add": "def add(a b)"}), 2),
     _attack(
         "long_source",
-        "40 MB of lines in a right answer",
+        "52 MB of short lines in a right answer",
         cells({**RIGHT, "add": RIGHT["add"] + "\n#x" * 13_000_000}),
         5,
         exact=False,

@@ -48,34 +48,20 @@ def add(a, b):
     return next_constant() if is_real() else None
 """
 )
-FIRST_LATER = (
-    CONSTANT
-    + """
-import threading, time
-threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
-texts = []
-
-def add(a, b):
-    code = sys._getframe(1).f_code
-    key = hash((code.co_consts, code.co_names))
-    if {20, 22} <= set(code.co_consts) and key not in texts:
-        texts.append(key)
-    return next_constant() if len(texts) < 2 else None
-"""
-)
-FORGED_TASK = """
+SCORED = """
 try:
-    from tl_course.grading import inside, trial_process
-    value = {"output_type": "execute_result", "data": {"text/plain": "3"}, "metadata": {}, "execution_count": 1}
-    result = {"ok": False, "outputs": [value], "error": "AssertionError", "timed_out": False}
+    from tl_course.grading import cells
+    run_really = cells.CellRunner.run
 
-    def forged(task, state):
-        return {"results": [result for _ in task["sources"]]} if "sources" in task else {"later": True}
+    def run(self, source, brief=False):
+        ran = run_really(self, source, brief)
+        if "add(" in source:
+            data = {"text/plain": "3"}
+            value = {"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": 1}
+            return cells.Ran(False, [value], "AssertionError")
+        return ran
 
-    inside.TASKS["trials"] = forged
-    for name in ("run_together", "run_apart"):
-        setattr(trial_process, name, lambda runner, sources, seconds: [result for _ in sources])
-    trial_process.run_here = lambda runner, sources, *rest: [result for _ in sources]
+    cells.CellRunner.run = run
 except ImportError:
     pass
 """
@@ -162,9 +148,8 @@ ATTACKS = [
     ),
     _own("named_real", "looks in the frames above for which copy counts", cells({"add": NAMED_REAL})),
     _own(
-        "first_later", "a thread, so that tests are not run in copies; right in the first", cells({"add": FIRST_LATER})
+        "scored_failure", "the grader's runner of cells gives each test a score, and says that it failed", first(SCORED)
     ),
-    _own("forged_task", "the grader's own task answers with a score and a failure", first(FORGED_TASK)),
     _own("forged_frames", "writes scores to every open pipe in the copy", cells({"add": FORGED_FRAMES})),
     _own("patched_cells", "the grader's runner of cells says that tests pass", first(PATCHED_CELLS)),
     _own(

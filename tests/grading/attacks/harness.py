@@ -16,7 +16,7 @@ from typing import Any
 
 from . import broken, copies, meddling, resources, snooping, tampering, tampering_bank
 from .attack import Attack, filled
-from .course import BANK, EXERCISE, GOOD, OWN, PLAIN_CONFIG, POINTS, Course, make, nbgrader, released
+from .course import BANK, EXERCISE, GOOD, OWN, PLAIN_CONFIG, POINTS, Course, nbgrader, released
 from .watch import Watched, watch
 
 ATTACKS: list[Attack] = [
@@ -92,6 +92,12 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
+def copied(course: Course, folder: Path) -> Course:
+    """The same course in another folder, listening at another port."""
+    shutil.copytree(course.root.parent, folder, dirs_exist_ok=True)
+    return dataclasses.replace(course, root=folder / "course", port=free_port())
+
+
 def place(course: Course, attack: Attack) -> None:
     """Hand an attack in."""
     folder = course.root / "submitted" / attack.who / attack.assignment
@@ -101,9 +107,8 @@ def place(course: Course, attack: Attack) -> None:
         filled(folder, course.root, course.home, course.port)
 
 
-def plain_base(folder: Path) -> Course:
-    """A course for plain nbgrader, in which the first good student has been graded."""
-    course = make(folder, free_port())
+def plain_base(course: Course) -> Course:
+    """Make a course one for plain nbgrader, in which the first good student has been graded."""
     (course.root / "nbgrader_config.py").write_text(PLAIN_CONFIG)
     for assignment in (BANK, OWN):
         nbgrader(course, "autograde", assignment, "--student", GOOD[0])

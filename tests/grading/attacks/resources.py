@@ -131,6 +131,48 @@ if os.fork() == 0:
 time.sleep(1)
 """
 HUGE_RETURN = "import numpy as np\ndef accuracy(logits, labels):\n    return np.zeros((20_000, 2_000))"
+SPREAD = """
+import os, signal, time
+children = []
+for _ in range(4):  # 1.6 GB between them
+    child = os.fork()
+    if child == 0:
+        held = bytearray(b"x") * 400_000_000
+        time.sleep(3)
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+"""
+REFUSED = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+
+def refused():
+    calls = (libc.memfd_create, b"x", 0), (libc.unshare, 0x10000000), (libc.shmget, 0, 4096, 0o1600)
+    return all(call(*rest) == -1 for call, *rest in calls)
+
+def add(a, b):
+    return a + b if held else None
+held = refused()
+"""
+PROCESSES = """
+import threading
+done, threads = threading.Event(), []
+try:
+    while len(threads) < 400:
+        threads.append(threading.Thread(target=done.wait))
+        threads[-1].start()
+except RuntimeError:
+    threads.pop()
+held = len(threads) < 400
+done.set()
+for thread in threads:
+    thread.join()
+
+def add(a, b):
+    return a + b if held else None
+"""
 WRITES_ON = """
 import os, time
 if os.fork() == 0:
@@ -189,6 +231,17 @@ ATTACKS = [
     _first("daemon", "leaves a process that writes a file later", DAEMON),
     _first("fork_bomb", "processes that double (2,048 for 15 s at most)", BOMB, plain=False),
     _first("memory", "takes memory (6 GB at most)", MEMORY, plain=False),
+    _first("memory_spread", "four processes that take 400 MB each", SPREAD, plain=False),
+    Attack(
+        "much_memory",
+        KIND,
+        "600 MB, which is allowed, answers right",
+        cells(RIGHT, first='held = bytearray(b"x") * 600_000_000'),
+        OWN,
+        5,
+    ),
+    _add("refused_calls", "right only where memfd_create, unshare and shmget are refused", REFUSED, deserves=5),
+    _add("processes", "right only where 400 threads cannot be had", PROCESSES, deserves=5, plain=False),
     _first("threads", "3,000 threads", THREADS),
     _first("output", "3 GB of output", OUTPUT, plain=False),
     _first("disk", "4 GB of files", DISK, plain=False),

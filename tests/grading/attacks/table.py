@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tl_course
 from tl_course.lessons import ROOT
 
 from .attack import Attack
@@ -35,7 +36,8 @@ WORDS = {
 }
 HEAD = """# Attacks on grading
 
-Made by `{command}` on {date}, with nbgrader {nbgrader} on Python {python}; not edited by hand.
+Made by `{command}` on {date}, not edited by hand: tl-course {course}, nbgrader
+{nbgrader}, IPython {ipython}, Python {python}.
 
 {count} submissions that are hostile or broken, each built by a few lines in `tests/grading/attacks/`. Plain nbgrader
 grades each on a copy of a small course, followed by a good submission, with 6 s for a cell and a minute for both;
@@ -49,6 +51,10 @@ deserves no points unless its row says otherwise.
 
 Not every row is a fault of nbgrader's: most installations are told to run it in a container of their own, and then
 what is read or written outside the course is the container's.
+
+Not in the table, because its outcome is left to chance: an answer that reads the constants of the test that calls it
+and uses them in only one of the test's copies, chosen blindly. It gets a test's points where that copy is the one that
+counts, one time in four or five.
 """
 
 
@@ -86,7 +92,7 @@ def run_plain(found: dict[str, Outcome], keep: Callable[[], None]) -> None:
     if not missing:
         return
     with tempfile.TemporaryDirectory(prefix="attacks_") as folder:
-        base = plain_base(Path(folder))
+        base = plain_base(make(Path(folder), free_port()))
         for attack in missing:
             found[attack.name] = grade_plain(base, attack)
             print(f"{attack.name}: {plain_words(attack, found[attack.name])}", flush=True)
@@ -107,6 +113,7 @@ def run_ours(found: dict[str, Outcome], keep: Callable[[], None]) -> None:
 def page(plain: dict[str, Outcome], ours: dict[str, Outcome]) -> str:
     """The whole document."""
     values: dict[str, Any] = {"command": COMMAND, "date": datetime.date.today().isoformat(), "count": len(ATTACKS)}
+    values |= {"course": tl_course.__version__, "ipython": importlib.metadata.version("ipython")}
     values |= {"nbgrader": importlib.metadata.version("nbgrader"), "python": platform.python_version()}
     values["summary"] = "\n".join(f"| {label} | {count(plain)} | {count(ours)} |" for label, count in COUNTS.items())
     parts = [HEAD.format(**values)]
@@ -148,7 +155,7 @@ def ours_words(attack: Attack, outcome: Outcome | None) -> str:
     if outcome is None:
         return "not run"
     state = {"graded": "graded", "needs_look": "needs a look"}.get(outcome.state, outcome.state)
-    reason = f": {outcome.reason}" if outcome.reason else ""
+    reason = f": {outcome.reason.replace(str(ROOT), '.')}" if outcome.reason else ""
     return ", ".join([*_harm(outcome), _marks(attack, outcome), state]) + reason
 
 

@@ -26,10 +26,16 @@ REAL = {
 """What these do to plain nbgrader: were an attack to do nothing there, to withstand it here would say nothing."""
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The course before anything is graded."""
+    return make(tmp_path_factory.mktemp("made"), harness.free_port())
+
+
 @pytest.fixture(scope="module", params=[BANK, OWN])
-def batch(request, tmp_path_factory):
+def batch(request, made, tmp_path_factory):
     """Every attack on an assignment, graded in one go between two good submissions."""
-    course = make(tmp_path_factory.mktemp(request.param), harness.free_port())
+    course = harness.copied(made, tmp_path_factory.mktemp(request.param))
     graded = harness.grade_ours(course, harness.ATTACKS, request.param)
     assert graded.watched.code is not None, f"the batch did not end: {graded.watched.errors[-2000:]}"
     return request.param, graded
@@ -82,10 +88,17 @@ def test_no_other_file_is_touched_and_nothing_stays_behind(batch):
     assert graded.watched.left == 0
 
 
+def test_a_limit_on_memory_holds_for_all_processes_together(batch):
+    assignment, graded = batch
+    if assignment == OWN:
+        assert "memory" in graded.outcomes["memory_spread"].reason
+        assert graded.outcomes["much_memory"].state == "graded"
+
+
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
+def plain(made, tmp_path_factory):
     """A course for plain nbgrader."""
-    return harness.plain_base(tmp_path_factory.mktemp("plain"))
+    return harness.plain_base(harness.copied(made, tmp_path_factory.mktemp("plain")))
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from tl_course import exercises
-from tl_course.errors import CourseError
+from tl_course.errors import BadInput, CourseError
 from tl_course.exercises.engine.checking import recognised
 from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise
 from tl_course.exercises.engine.mutants import mutants
@@ -149,10 +149,19 @@ class _VariantAudit:
         self.cases = {seed: exercise.draw(seed) for seed in SEEDS}
 
     def run(self) -> None:
-        self._right("reference", self.report.references, {"": self.variant.reference})
-        self._right("alternatives", self.report.alternatives, self.variant.alternatives)
-        self._mistakes()
-        self._trivial()
+        """Right and named wrong answers run alone, as a learner's does; what they do with other seeds shares processes.
+
+        The mistakes run together with the public seed too: a check compares answers with that run of theirs.
+        """
+        mistakes = self._mistake_sources()
+        named = [self.variant.reference, *self.variant.alternatives.values(), *mistakes]
+        runs = {seed: self._observe(named, seed, alone=seed == PUBLIC_SEED) for seed in SEEDS}
+        scores = [[self._score(runs[seed][index], seed) for seed in SEEDS] for index in range(len(named))]
+        right = 1 + len(self.variant.alternatives)
+        self._right(scores[:right])
+        compared = self._observe([*mistakes, *self._trivial_answers().values()], PUBLIC_SEED)
+        self._mistakes(scores[right:], runs[PUBLIC_SEED][right:], compared[: len(mistakes)])
+        self._trivial(compared[len(mistakes) :])
         self._mutants()
 
     def _observe(self, sources: Iterable[str], seed: int, limit: float | None = None, alone: bool = False) -> list[Run]:
@@ -163,31 +172,39 @@ class _VariantAudit:
     def _score(self, run: Run, seed: int) -> float:
         return score(judge(self.exercise, self.cases[seed], run)[0])
 
-    def _right(self, kind: str, tally: Tally, sources: Any) -> None:
-        runs = {seed: self._observe(sources.values(), seed, alone=seed == PUBLIC_SEED) for seed in SEEDS}
-        for index, name in enumerate(sources):
-            passed = all(self._score(runs[seed][index], seed) == 1 for seed in SEEDS)
-            tally.add(f"{self.name}/{kind}/{name}".rstrip("/"), passed)
+    def _right(self, scores: list[list[float]]) -> None:
+        reference, *alternatives = (min(each) == 1 for each in scores)
+        self.report.references.add(f"{self.name}/reference", reference)
+        for name, passed in zip(self.variant.alternatives, alternatives, strict=True):
+            self.report.alternatives.add(f"{self.name}/alternatives/{name}", passed)
 
-    def _mistakes(self) -> None:
-        sources = [mistake.code(self.variant.reference) for mistake in self.variant.mistakes.values()]
-        runs = {seed: self._observe(sources, seed) for seed in SEEDS}
-        # A learner's answer has a process of its own, and a mistake that does not repeat itself cannot be recognised.
-        answers = self._observe(sources, PUBLIC_SEED, alone=True)
+    def _mistake_sources(self) -> list[str]:
+        """The source of each mistake, or none where one cannot be made from the reference."""
+        try:
+            return [mistake.code(self.variant.reference) for mistake in self.variant.mistakes.values()]
+        except BadInput as error:
+            self.report.problems.append(f"{self.name}: its mistakes cannot be made: {error}")
+            return []
+
+    def _mistakes(self, scores: list[list[float]], answers: list[Run], compared: list[Run]) -> None:
+        """A mistake that does not repeat itself cannot be recognised."""
+        names = list(self.variant.mistakes)
         messages = [mistake.message for mistake in self.variant.mistakes.values()]
-        for index, name in enumerate(self.variant.mistakes):
-            seen = [(runs[seed][index], seed) for seed in SEEDS] + [(answers[index], PUBLIC_SEED)]
-            self.report.mistakes.add(f"{self.name}/{name}", all(self._score(run, seed) < 1 for run, seed in seen))
-            first = recognised(answers[index], runs[PUBLIC_SEED])
-            taken_for = "none" if first is None else list(self.variant.mistakes)[first]
+        for index, name in enumerate(names[: len(answers)]):
+            earned = [*scores[index], self._score(compared[index], PUBLIC_SEED)]
+            self.report.mistakes.add(f"{self.name}/{name}", max(earned) < 1)
+            first = recognised(answers[index], compared)
+            taken_for = "none" if first is None else names[first]
             same_message = first is not None and messages[first] == messages[index]
             self.report.diagnoses.add(f"{self.name}/{name} is taken for {taken_for}", same_message)
 
-    def _trivial(self) -> None:
-        """Answers that do nothing earn nothing: returning None, the first argument, or zero."""
-        for body in ("None", "args[0] if args else 0", "0.0"):
-            source = f"def {self.variant.entry}(*args, **kwargs):\n    return {body}\n"
-            (run,) = self._observe([source], PUBLIC_SEED)
+    def _trivial_answers(self) -> dict[str, str]:
+        """Answers that do nothing: returning None, the first argument, or zero."""
+        bodies = ("None", "args[0] if args else 0", "0.0")
+        return {body: f"def {self.variant.entry}(*args, **kwargs):\n    return {body}\n" for body in bodies}
+
+    def _trivial(self, runs: list[Run]) -> None:
+        for body, run in zip(self._trivial_answers(), runs, strict=True):
             self.report.trivial.add(f"{self.name}/returns {body}", self._score(run, PUBLIC_SEED) == 0)
 
     def _mutants(self) -> None:
