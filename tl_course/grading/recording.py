@@ -7,6 +7,7 @@ again.
 import os
 import secrets
 import stat
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import compute_checksum, is_solution, is_task
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from traitlets.config import Config
 
 from tl_course.errors import CourseError
@@ -31,6 +32,7 @@ from tl_course.grading.plan import name as name_of
 from tl_course.grading.result import Result
 from tl_course.i18n import _
 
+PAUSES = (0.5, 2.0)  # seconds before another try, where the database was lost or busy and has not been for long
 _TABLES = sa.MetaData()
 RECORDS = sa.Table(
     "tl_course_graded",
@@ -94,6 +96,7 @@ class Recorder:
 
     def __init__(self, coursedir: CourseDirectory, assignment: str, config: Config) -> None:
         self.coursedir, self.assignment = coursedir, assignment
+        self._lost = False  # whether the database was not there the last time
         self.gradebook = open_gradebook(coursedir, _TABLES)
         self._penalties: LateSubmissionPlugin | None = None
         penalties = AssignLatePenalties(config=config)
@@ -134,14 +137,21 @@ class Recorder:
             CourseError: the gradebook does not take it; nothing of it is in there.
         """
         self._write_copy(graded)
-        try:
-            return self._write_grades(graded)
-        except DBAPIError as error:
-            self.gradebook.db.rollback()
-            raise CourseError(_("the gradebook did not take it: {why}").format(why=why(error))) from error
-        except BaseException:
-            self.gradebook.db.rollback()
-            raise
+        for pause in (*(() if self._lost else PAUSES), None):
+            try:
+                written = self._write_grades(graded)
+                self._lost = False
+                return written
+            except DBAPIError as error:
+                self.gradebook.db.rollback()
+                if pause is None or not isinstance(error, OperationalError):
+                    self._lost = isinstance(error, OperationalError)
+                    raise CourseError(_("the gradebook did not take it: {why}").format(why=why(error))) from error
+                time.sleep(pause)
+            except BaseException:
+                self.gradebook.db.rollback()
+                raise
+        raise AssertionError("not reached")
 
     def score(self, student: str) -> tuple[float, float]:
         """A recorded submission's score, and what could be reached."""

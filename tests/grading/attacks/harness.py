@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tl_course import lessons
+
 from . import broken, copies, meddling, resources, snooping, tampering, tampering_bank
 from .attack import Attack, filled
 from .course import BANK, EXERCISE, GOOD, OWN, PLAIN_CONFIG, POINTS, Course, nbgrader, released
@@ -168,6 +170,9 @@ def _apart(work: Path) -> Watched:
         str(work),
         str(work),
     ]
+    for path in {str(lessons.ROOT), sys.prefix, sys.base_prefix}:
+        if path.startswith("/tmp/"):
+            view += ["--ro-bind", path, path]
     sandbox = ["bwrap", *view, "--unshare-all", "--die-with-parent", "--new-session", "--"]
     command = [*sandbox, sys.executable, str(program), str(work / "spec.json")]
     outer = watch(command, "/", dict(os.environ), free_port(), PLAIN_LIMIT + 60)
