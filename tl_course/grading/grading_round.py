@@ -64,13 +64,20 @@ class Round:
             return
         with self._executor([one for one, _mark in changed]) as (run, workers), ThreadPoolExecutor(workers) as pool:
             judge = Judge(run, self.options.time_limit)
-            waiting: deque[tuple[submissions.Submission, Future[Graded]]] = deque()
-            for one, mark in changed:
-                waiting.append((one, pool.submit(self._judged, judge, one, mark)))
-                if len(waiting) > 3 * workers:
-                    yield self._recorded(*waiting.popleft())
-            while waiting:
-                yield self._recorded(*waiting.popleft())
+            waiting: deque[tuple[submissions.Submission, str | None, Future[Graded]]] = deque()
+            failed: list[tuple[submissions.Submission, str | None]] = []
+            for one, mark in [*changed, (None, None)]:
+                if one is not None:
+                    waiting.append((one, mark, pool.submit(self._judged, judge, one, mark)))
+                while len(waiting) > (3 * workers if one is not None else 0):
+                    first, its_mark, future = waiting.popleft()
+                    row = self._recorded(first, future)
+                    if row.state == "failed":
+                        failed.append((first, its_mark))
+                    else:
+                        yield row
+            for one, mark in failed:  # once more: what kept it from being graded may have passed
+                yield self._recorded(one, pool.submit(self._judged, judge, one, mark))
 
     @contextmanager
     def _executor(self, found: Sequence[submissions.Submission]) -> Iterator[tuple[Executor, int]]:
