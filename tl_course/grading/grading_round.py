@@ -19,7 +19,7 @@ from tl_course.grading import submission as submissions
 from tl_course.grading.execution import execute
 from tl_course.grading.judging import Executor, Judge
 from tl_course.grading.outcome import Options, Report, Row
-from tl_course.grading.plan import Plan, plan
+from tl_course.grading.plan import Plan, name, plan, processes
 from tl_course.grading.preload import Early, modules
 from tl_course.grading.recording import Graded, Record, Recorder, seed_for
 from tl_course.grading.repair import repair
@@ -82,11 +82,8 @@ class Round:
     @contextmanager
     def _executor(self, found: Sequence[submissions.Submission]) -> Iterator[tuple[Executor, int]]:
         """What executes requests, a warm process here or a cluster's workers, and how many at once."""
-        processes = {
-            test.exercise.process(name) for planned in self.plans for test in planned.bank for name in test.answers
-        }
         texts = _texts(self.coursedir, self.known, found) if any(planned.whole for planned in self.plans) else []
-        wanted = modules(texts, sorted(processes))
+        wanted = modules(texts, processes(self.plans))
         if self.options.scheduler is not None:
             from tl_course.grading.scheduler import cluster
 
@@ -160,11 +157,11 @@ class Round:
         from tl_course.lessons import read_notebook
 
         notebook = read_notebook(self.recorder.folder(student) / f"{planned.source.name}.ipynb")
-        new = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in judged.notebook.cells}
+        tests = {result.test for result in judged.results}
+        new = {name(cell): cell for cell in judged.notebook.cells}
         for cell in notebook.cells:
-            test = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if test in {result.test for result in judged.results}:
-                cell.outputs = new[test].outputs
+            if name(cell) in tests:
+                cell.outputs = new[name(cell)].outputs
         return notebook
 
     def _recorded(self, one: submissions.Submission, future: "Future[Graded]") -> Row:

@@ -96,7 +96,6 @@ class _Lane:
 
     def _read(self, deadline: float) -> bytes | None:
         """One packed message; empty where the child ended or sent something else, None where it is too late."""
-        data = b""
         poll = select.poll()
         poll.register(self._answers, select.POLLIN)
         poll.register(self._handle, select.POLLIN)

@@ -45,11 +45,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer to an exercise of the bank: its own text, and the text that runs by itself."""
+    """An answer to an exercise of the bank, as source text that runs by itself."""
 
     test: BankTest
     framework: str
-    text: str
     source: str
 
     @property
@@ -71,6 +70,11 @@ def plan(source: SourceNotebook) -> Plan:
     return Plan(source, tuple(bank), tuple(own), bool(own or written))
 
 
+def processes(plans: Sequence[Plan]) -> list[str]:
+    """The kinds of process that the answers to the bank run in; see `Exercise.process`."""
+    return sorted({test.exercise.process(name) for one in plans for test in one.bank for name in test.answers})
+
+
 def answers(planned: Plan, notebook: NotebookNode, only: str | None = None) -> list[Answer]:
     """The answers in a submission to exercises of the bank, or to one of them; what was not touched is none."""
     cells = {name(cell): cell for cell in notebook.cells if name(cell)}
@@ -86,7 +90,7 @@ def answers(planned: Plan, notebook: NotebookNode, only: str | None = None) -> l
             if not wanted or cell is None or _is_blank(test, framework, cell.source):
                 continue
             source = alone([text for other, text in code if other is not cell], plain(cell.source))
-            found.append(Answer(test, framework, cell.source, source))
+            found.append(Answer(test, framework, source))
     return found
 
 

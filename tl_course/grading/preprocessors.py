@@ -17,7 +17,7 @@ from tl_course.grading import assignment as assignments
 from tl_course.grading import submission as submissions
 from tl_course.grading.execution import execute
 from tl_course.grading.judging import Judge
-from tl_course.grading.plan import Plan, plan
+from tl_course.grading.plan import Plan, plan, processes
 from tl_course.grading.preload import modules
 from tl_course.grading.recording import Recorder, seed_for
 from tl_course.grading.repair import repair
@@ -99,9 +99,8 @@ def _assignment(coursedir: CourseDirectory, known: dict[str, Any]) -> assignment
 
 def _warm_for(planned: Plan, notebook: NotebookNode, allow_unsafe: bool) -> Warm:
     """A warm process with what this notebook uses; kept for the next one."""
-    processes = sorted({test.exercise.process(name) for test in planned.bank for name in test.answers})
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "code"] if planned.whole else []
-    wanted = modules(texts, processes)
+    wanted = modules(texts, processes([planned]))
     with _lock:
         warm = _warm.get(allow_unsafe)
         if warm is None or not warm.alive():

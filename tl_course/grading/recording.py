@@ -98,11 +98,9 @@ class Recorder:
         self.coursedir, self.assignment = coursedir, assignment
         self._lost = False  # whether the database was not there the last time
         self.gradebook = open_gradebook(coursedir, _TABLES)
-        self._penalties: LateSubmissionPlugin | None = None
         penalties = AssignLatePenalties(config=config)
         penalties.init_plugin()
-        self._plugin = penalties.plugin_inst
-        self._cells: dict[str, dict[str, Any]] | None = None
+        self._plugin: LateSubmissionPlugin = penalties.plugin_inst
 
     def __enter__(self) -> "Recorder":
         return self
@@ -287,7 +285,7 @@ def _cells_by_name(notebook: NotebookNode | None) -> dict[str, NotebookNode]:
 
 def _is_untouched(cell: NotebookNode) -> bool:
     """Whether an answer's cell is as it was handed out."""
-    if not (is_solution(cell) or is_task(cell)) or is_task(cell):
+    if is_task(cell) or not is_solution(cell):
         return False
     return cell.metadata.nbgrader.get("checksum") == compute_checksum(cell)
 
