@@ -122,7 +122,9 @@ def test_the_interview_ends_with_a_report(page):
     for _place in range(7):
         page.get_by_text("Which of these key points did you say?").wait_for()
         left = len(mock.history()[0].to_score)
-        page.get_by_role("checkbox").locator("visible=true").first.check()
+        point = page.get_by_role("checkbox").locator("visible=true").first
+        expect(point).not_to_be_checked()
+        point.check()
         press(page, "Save this score")
         page.get_by_text("Report" if left == 1 else f"{left - 1} answers to go").locator(
             "visible=true"
