@@ -75,6 +75,12 @@ CHANGES = {
     "never_the_same": (
         "MISTAKES['random'] = Mistake('random', (('x * factor', '__import__(\"os\").urandom(1)[0] + x'),))"
     ),
+    "another_in_company": (
+        "SET = '__import__(\"os\").environ.setdefault(\"SEEN\", \"\")'\n"
+        "SEEN = '(\"SEEN\" in __import__(\"os\").environ)'\n"
+        "MISTAKES['leaves'] = Mistake('leaves', (('x * factor', f'x + 5 + len({SET})'),))\n"
+        "MISTAKES['finds'] = Mistake('finds', (('x * factor', f'x + 6 + {SEEN}'),))"
+    ),
     "stale_mark": "VARIANT['equivalent'] = {'return result.cut()': 'old', 'return result': 'is killed'}",
     "marked": "VARIANT['equivalent'] = {'defaults: 4.0': 'wrongly marked'}",
     "same_for_all_seeds": "FIELDS['cases'] = lambda rng: cases(np.random.default_rng(0))",
@@ -150,6 +156,7 @@ FAULTS = {
     "look_alikes": ("diagnoses",),
     "right_mistake": ("mistakes",),
     "never_the_same": ("diagnoses",),
+    "another_in_company": ("diagnoses",),
     "stale_mark": ("problems",),
     "same_for_all_seeds": ("problems",),
     "never_the_same_cases": ("problems",),

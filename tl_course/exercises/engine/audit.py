@@ -7,12 +7,13 @@ from multiprocessing import get_context
 from typing import Any
 
 from tl_course import exercises
-from tl_course.errors import CourseError
+from tl_course.errors import BadInput, CourseError
+from tl_course.exercises.engine.checking import recognised
 from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise
 from tl_course.exercises.engine.mutants import mutants
 from tl_course.exercises.engine.plain import pack
 from tl_course.exercises.engine.runner import Run, runner
-from tl_course.exercises.engine.verdict import judge, matches, score
+from tl_course.exercises.engine.verdict import judge, score
 
 SEEDS = (PUBLIC_SEED, 1, 2)
 KILL_RATE = 0.95
@@ -148,54 +149,71 @@ class _VariantAudit:
         self.cases = {seed: exercise.draw(seed) for seed in SEEDS}
 
     def run(self) -> None:
-        self._right("reference", self.report.references, {"": self.variant.reference})
-        self._right("alternatives", self.report.alternatives, self.variant.alternatives)
-        self._mistakes()
-        self._trivial()
+        """Right and named wrong answers run alone, as a learner's does; what they do with other seeds shares processes.
+
+        The mistakes run together with the public seed too: a check compares answers with that run of theirs.
+        """
+        mistakes = self._mistake_sources()
+        named = [self.variant.reference, *self.variant.alternatives.values(), *mistakes]
+        runs = {seed: self._observe(named, seed, alone=seed == PUBLIC_SEED) for seed in SEEDS}
+        scores = [[self._score(runs[seed][index], seed) for seed in SEEDS] for index in range(len(named))]
+        right = 1 + len(self.variant.alternatives)
+        self._right(scores[:right])
+        compared = self._observe([*mistakes, *self._trivial_answers().values()], PUBLIC_SEED)
+        self._mistakes(scores[right:], runs[PUBLIC_SEED][right:], compared[: len(mistakes)])
+        self._trivial(compared[len(mistakes) :])
         self._mutants()
 
-    def _observe(self, sources: Iterable[str], seed: int, limit: float | None = None) -> list[Run]:
+    def _observe(self, sources: Iterable[str], seed: int, limit: float | None = None, alone: bool = False) -> list[Run]:
         limit = limit or self.exercise.time_limit
         process = self.exercise.process(self.framework)
-        return runner(process).run(self.exercise.id, self.cases[seed], list(sources), limit, alone=False)
+        return runner(process).run(self.exercise.id, self.cases[seed], list(sources), limit, alone)
 
     def _score(self, run: Run, seed: int) -> float:
         return score(judge(self.exercise, self.cases[seed], run)[0])
 
-    def _right(self, kind: str, tally: Tally, sources: Any) -> None:
-        runs = {seed: self._observe(sources.values(), seed) for seed in SEEDS}
-        for index, name in enumerate(sources):
-            passed = all(self._score(runs[seed][index], seed) == 1 for seed in SEEDS)
-            tally.add(f"{self.name}/{kind}/{name}".rstrip("/"), passed)
+    def _right(self, scores: list[list[float]]) -> None:
+        reference, *alternatives = (min(each) == 1 for each in scores)
+        self.report.references.add(f"{self.name}/reference", reference)
+        for name, passed in zip(self.variant.alternatives, alternatives, strict=True):
+            self.report.alternatives.add(f"{self.name}/alternatives/{name}", passed)
 
-    def _mistakes(self) -> None:
-        sources = [mistake.code(self.variant.reference) for mistake in self.variant.mistakes.values()]
-        runs = {seed: self._observe(sources, seed) for seed in SEEDS}
-        again = self._observe(sources, PUBLIC_SEED)  # a mistake that does not repeat itself cannot be recognised
+    def _mistake_sources(self) -> list[str]:
+        """The source of each mistake, or none where one cannot be made from the reference."""
+        try:
+            return [mistake.code(self.variant.reference) for mistake in self.variant.mistakes.values()]
+        except BadInput as error:
+            self.report.problems.append(f"{self.name}: its mistakes cannot be made: {error}")
+            return []
+
+    def _mistakes(self, scores: list[list[float]], answers: list[Run], compared: list[Run]) -> None:
+        """A mistake that does not repeat itself cannot be recognised."""
+        names = list(self.variant.mistakes)
         messages = [mistake.message for mistake in self.variant.mistakes.values()]
-        for index, name in enumerate(self.variant.mistakes):
-            failed = all(self._score(runs[seed][index], seed) < 1 for seed in SEEDS)
-            self.report.mistakes.add(f"{self.name}/{name}", failed)
-            first = next((i for i, other in enumerate(again) if matches(runs[PUBLIC_SEED][index], other)), None)
-            taken_for = "none" if first is None else list(self.variant.mistakes)[first]
+        for index, name in enumerate(names[: len(answers)]):
+            earned = [*scores[index], self._score(compared[index], PUBLIC_SEED)]
+            self.report.mistakes.add(f"{self.name}/{name}", max(earned) < 1)
+            first = recognised(answers[index], compared)
+            taken_for = "none" if first is None else names[first]
             same_message = first is not None and messages[first] == messages[index]
             self.report.diagnoses.add(f"{self.name}/{name} is taken for {taken_for}", same_message)
 
-    def _trivial(self) -> None:
-        """Answers that do nothing earn nothing: returning None, the first argument, or zero."""
-        for body in ("None", "args[0] if args else 0", "0.0"):
-            source = f"def {self.variant.entry}(*args, **kwargs):\n    return {body}\n"
-            (run,) = self._observe([source], PUBLIC_SEED)
+    def _trivial_answers(self) -> dict[str, str]:
+        """Answers that do nothing: returning None, the first argument, or zero."""
+        bodies = ("None", "args[0] if args else 0", "0.0")
+        return {body: f"def {self.variant.entry}(*args, **kwargs):\n    return {body}\n" for body in bodies}
+
+    def _trivial(self, runs: list[Run]) -> None:
+        for body, run in zip(self._trivial_answers(), runs, strict=True):
             self.report.trivial.add(f"{self.name}/returns {body}", self._score(run, PUBLIC_SEED) == 0)
 
     def _mutants(self) -> None:
-        alive = mutants(self.variant.reference)
+        made = alive = mutants(self.variant.reference)
         self.report.problems += [
             f"{self.name}: no mutant {name!r} to mark as equivalent"
             for name in self.variant.equivalent
-            if name not in alive
+            if name not in made
         ]
-        count = len(alive)
         for seed in SEEDS:
             runs = self._observe(alive.values(), seed, MUTANT_TIME_LIMIT)
             alive = {
@@ -203,7 +221,7 @@ class _VariantAudit:
                 for (name, source), run in zip(alive.items(), runs, strict=True)
                 if self._score(run, seed) == 1
             }
-        self.report.killed += count - len(alive)
+        self.report.killed += len(made) - len(alive)
         for name in alive:
             if name in self.variant.equivalent:
                 self.report.equivalent += 1
@@ -212,7 +230,7 @@ class _VariantAudit:
         self.report.problems += [
             f"{self.name}: mutant {name!r} is marked as equivalent but is killed"
             for name in self.variant.equivalent
-            if name in mutants(self.variant.reference) and name not in alive
+            if name in made and name not in alive
         ]
 
 
