@@ -151,6 +151,12 @@ class CellRunner:
         sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())] + [""]
         sys.stdout, sys.stderr = self._streams  # type: ignore[assignment]
 
+    def rehearse(self) -> None:
+        """Run cells of the usual kinds, which imports what they need, and forget them."""
+        for source in ("1", "print(1)", "1 / 0"):
+            self.run(source)
+        self._shell.reset()
+
     @property
     def namespace(self) -> dict[str, Any]:
         """The notebook's global names."""
@@ -202,9 +208,10 @@ class CellRunner:
 
 
 def prepare() -> None:
-    """Make the interpreter now, in a process that forks the ones that use it: it takes a while."""
+    """Make the interpreter now, in a process that forks the ones that use it, and have it do once what takes long."""
     streams, path = (sys.stdout, sys.stderr), list(sys.path)
     _prepared.append(CellRunner())
+    _prepared[0].rehearse()
     (sys.stdout, sys.stderr), sys.path[:] = streams, path
 
 

@@ -1,4 +1,4 @@
-"""Take a forked process out of reach of everything else: namespaces, a private folder, limits, a system-call filter.
+"""Take a submission's processes out of reach of everything else: namespaces, a private folder, limits, a filter.
 
 Runs inside the sandbox that isolation.py describes; Linux only.
 """
@@ -7,15 +7,19 @@ import ctypes
 import errno
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 
 PRIVATE = "/submission"  # where a submission's own folder is mounted
 NOBODY = 65534
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 _NOSUID, _NODEV = 2, 4
-_PDEATHSIG, _SET_DUMPABLE, _NO_NEW_PRIVS = 1, 4, 38
+_PDEATHSIG, _SET_DUMPABLE, _SET_SECCOMP, _NO_NEW_PRIVS, _AMBIENT = 1, 4, 22, 38, 47
+_FILTER, _RAISE = 2, 2  # what prctl calls SECCOMP_MODE_FILTER and PR_CAP_AMBIENT_RAISE
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000  # what libseccomp calls SCMP_ACT_ALLOW and SCMP_ACT_ERRNO
-_CAPABILITY_VERSION = 0x20080522
+_CAPABILITY_VERSION, _AUDIT_WRITE = 0x20080522, 29
+FIRST = "/bin/cat"  # the first process of a submission's namespaces
 # What no notebook needs: other namespaces and mounts, other processes' memory, memory that nobody accounts for,
 # and large parts of the kernel that are rarely used and often attacked.
 _REFUSED = [
@@ -82,10 +86,13 @@ class Limits:
 
 
 def separate(limits: Limits) -> None:
-    """Give this process namespaces and a private folder of its own; its next child is the first process of them.
+    """Give this process namespaces and a private folder of its own, and give up what could undo that.
+
+    The processes that it starts from now on are in a process namespace that it is not in itself; `first_process` starts
+    the first one.
 
     Raises:
-        OSError: the kernel or its settings do not allow it.
+        OSError: the kernel or its settings do not allow it, or libseccomp is missing.
     """
     uid, gid = os.getuid(), os.getgid()
     _call("unshare", _NEWUSER | _NEWPID | _NEWNS | _NEWIPC | _NEWNET)
@@ -95,19 +102,29 @@ def separate(limits: Limits) -> None:
     _mount(PRIVATE, f"size={limits.files},nr_inodes=20000,mode=0700")
     _mount("/dev/shm", f"size={limits.file},nr_inodes=1000,mode=0700")
     os.mkdir(f"{PRIVATE}/tmp")
-
-
-def confine(limits: Limits) -> None:
-    """Give up every right that is left, for this process and all that it starts.
-
-    Raises:
-        OSError: the kernel does not allow it, or libseccomp is missing.
-    """
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
-    _call("capset", header, (ctypes.c_uint32 * 6)())
     _call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
-    _filter_calls()
-    limit(limits)
+    program = filter_program()
+    lines = ctypes.create_string_buffer(program, len(program))
+    _call("prctl", _SET_SECCOMP, _FILTER, ctypes.byref(_Program(len(program) // 8, ctypes.addressof(lines))), 0, 0)
+
+
+def first_process() -> tuple[int, int]:
+    """Start the first process of the namespace, and give up every right that is left.
+
+    With its end, and when the descriptor that comes with it is closed, the kernel ends all others in there. It does
+    nothing but wait, and keeps a right that means nothing and that no other has: so none can look into it.
+
+    Returns:
+        Its number, and the descriptor.
+    """
+    _set_capabilities(1 << _AUDIT_WRITE)
+    _call("prctl", _AMBIENT, _RAISE, _AUDIT_WRITE, 0, 0)
+    reader, writer = os.pipe()
+    actions = [(os.POSIX_SPAWN_DUP2, reader, 0), *((os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in (1, 2))]
+    pid = os.posix_spawn(FIRST, [FIRST], {}, file_actions=actions)
+    os.close(reader)
+    _set_capabilities(0)
+    return pid, writer
 
 
 def limit(limits: Limits) -> None:
@@ -140,7 +157,13 @@ def hide_memory(hidden: bool) -> None:
         _call("prctl", _SET_DUMPABLE, int(not hidden), 0, 0, 0)
 
 
-def _filter_calls() -> None:
+@cache
+def filter_program() -> bytes:
+    """The system-call filter, as the kernel runs it.
+
+    Raises:
+        OSError: libseccomp is missing.
+    """
     library = ctypes.CDLL("libseccomp.so.2", use_errno=True)
     library.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_ALLOW)))
@@ -155,10 +178,19 @@ def _filter_calls() -> None:
     number = library.seccomp_syscall_resolve_name(b"clone")
     masked = (_Comparison * 1)(_Comparison(0, 7, _NEWUSER, _NEWUSER))
     library.seccomp_rule_add_array(context, refuse, number, 1, masked)
-    failed = library.seccomp_load(context)
-    library.seccomp_release(context)
-    if failed:
-        raise OSError(-failed, f"seccomp: {os.strerror(-failed)}")
+    with tempfile.TemporaryFile() as file:
+        failed = library.seccomp_export_bpf(context, file.fileno())
+        library.seccomp_release(context)
+        if failed:
+            raise OSError(-failed, f"seccomp: {os.strerror(-failed)}")
+        file.seek(0)
+        return file.read()
+
+
+class _Program(ctypes.Structure):
+    """The kernel's struct sock_fprog."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("lines", ctypes.c_void_p))
 
 
 class _Comparison(ctypes.Structure):
@@ -170,6 +202,12 @@ class _Comparison(ctypes.Structure):
         ("mask", ctypes.c_uint64),
         ("value", ctypes.c_uint64),
     )
+
+
+def _set_capabilities(rights: int) -> None:
+    """Have these capabilities and no others, and be able to pass them on to a program."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    _call("capset", header, (ctypes.c_uint32 * 6)(*[rights] * 3, 0, 0, 0))
 
 
 def _data_size() -> int:

@@ -1,136 +1,26 @@
-"""The first process of a submission's namespaces: it hands the submission's tasks to a child, one after the other.
+"""The process that runs a submission's tasks: answers, cells, tests. Forked by its supervisor (see supervisor.py)."""
 
-The child runs the learner's code and sees a task only when its turn has come. This process runs none of it: it holds
-the child to its time, passes on what it answers without reading it, and ends whatever a task left behind.
-"""
-
-import contextlib
 import os
-import select
 import signal
 import sys
-import tempfile
-import time
 import types
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, NoReturn
 
 from tl_course.exercises.engine import child
-from tl_course.exercises.engine.child import receive, receive_raw, send
-from tl_course.grading import confinement
-from tl_course.grading.confinement import PRIVATE
-
-REPLY_LIMIT = 48 * 2**20  # bytes of the answer to one task
-GRACE = 3.0  # seconds that an interrupted task has to end by itself
+from tl_course.exercises.engine.child import receive, send
 
 
-def serve(stream: BinaryIO, connection: int, job: dict[str, Any]) -> None:
-    """Answer tasks until the grader hangs up: for each a header, and what came of it.
+def work(ask: int, answer: int, output: int, threads: int) -> NoReturn:
+    """Run tasks until there are no more.
 
-    A task comes as ``{"limit": seconds, "fresh": bool}`` and the packed task itself; the answer is ``{"state"}``,
-    "done", "interrupted", "timeout" or "crashed", and in the first two cases what the child sent.
+    Args:
+        ask: the descriptor that tasks come from.
+        answer: the one that answers go to.
+        output: a file for what is printed.
+        threads: of a framework's computations.
     """
-    os.chdir(PRIVATE if job["separate"] else job["folder"] or tempfile.mkdtemp())
-    _lay_out(receive(stream))
-    output = child.redirect_output()
-    lane: _Lane | None = None
     try:
-        while True:
-            header, task = receive(stream), receive_raw(stream)
-            if lane is None or header["fresh"]:
-                if lane is not None:
-                    lane.end()
-                _end_others(job["separate"])
-                lane = _Lane(connection, output, job["threads"])
-            state, reply = lane.ask(task, header["limit"])
-            if state in ("timeout", "crashed"):
-                lane.end()
-                lane = None
-            send(stream, {"state": state, "size": len(reply)})
-            stream.write(reply)
-            stream.flush()
-    finally:
-        if lane is not None:
-            lane.end()
-
-
-class _Lane:
-    """A child that runs tasks one after the other."""
-
-    def __init__(self, connection: int, output: int, threads: int) -> None:
-        ask, self._tasks = os.pipe()
-        self._answers, answer = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            for descriptor in (self._tasks, self._answers, connection):
-                os.close(descriptor)
-            _work(ask, answer, output, threads)
-        os.close(ask)
-        os.close(answer)
-        os.set_blocking(self._answers, False)
-        self._handle = os.pidfd_open(self.pid)
-
-    def ask(self, task: bytes, limit: float) -> tuple[str, bytes]:
-        """Hand over a task and wait for its answer; interrupt it after the limit, and give up after a while."""
-        try:
-            with os.fdopen(os.dup(self._tasks), "wb") as tasks:
-                tasks.write(task)
-        except BrokenPipeError:
-            return "crashed", b""
-        state, reply = "done", self._read(time.monotonic() + limit)
-        if reply is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGINT)
-            state, reply = "interrupted", self._read(time.monotonic() + GRACE)
-        if reply is None:
-            return "timeout", b""
-        return (state, reply) if reply else ("crashed", b"")
-
-    def end(self) -> None:
-        """End the child."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        for descriptor in (self._tasks, self._answers, self._handle):
-            os.close(descriptor)
-
-    def _read(self, deadline: float) -> bytes | None:
-        """One packed message; empty where the child ended or sent something else, None where it is too late."""
-        poll = select.poll()
-        poll.register(self._answers, select.POLLIN)
-        poll.register(self._handle, select.POLLIN)
-        chunks: list[bytes] = []
-        size, wanted = 0, 8
-        while size < wanted:
-            left = deadline - time.monotonic()
-            if left <= 0 or not (ready := poll.poll(left * 1000)):
-                return None
-            try:
-                data = os.read(self._answers, 2**20)
-            except BlockingIOError:
-                data = b""
-            if not data:
-                if any(descriptor == self._handle for descriptor, _event in ready):
-                    return b""
-                poll.unregister(self._answers)  # closed, but still running: it may only end now
-                if size:
-                    return b""
-                continue
-            chunks.append(data)
-            size += len(data)
-            if wanted == 8 and size >= 8:
-                chunks = [b"".join(chunks)]
-                wanted = 8 + int.from_bytes(chunks[0][:8], "big")
-                if wanted > REPLY_LIMIT:
-                    return b""
-        return b"".join(chunks) if size == wanted else b""
-
-
-def _work(ask: int, answer: int, output: int, threads: int) -> None:
-    """Run tasks until there are no more. Never returns."""
-    try:
-        confinement.die_with_parent()
-        confinement.hide_memory(False)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -180,14 +70,15 @@ def trials_task(task: dict[str, Any], state: dict[Any, Any]) -> dict[str, Any]:
 
     All cells have run by now: what the texts tell the learner's code reaches nothing that is shown.
     """
-    from tl_course.grading.trial_process import run_here
+    from tl_course.grading.trial_process import Copy, run_here
 
-    kept = state.pop(("kept", task["number"]))
-    if not isinstance(kept, dict):
-        return {"results": kept.run(task["sources"], task["limit"], task["apart"])}
     runner = _cells(state)
-    runner.namespace.clear()
-    runner.namespace.update(kept)
+    kept = state.pop(("kept", task["number"]), None)
+    if isinstance(kept, Copy):
+        return {"results": kept.run(task["sources"], task["limit"], task["apart"])}
+    if kept is not None:
+        runner.namespace.clear()
+        runner.namespace.update(kept)
     return {"results": run_here(runner, task["sources"])}
 
 
@@ -238,21 +129,3 @@ def _cells(state: dict[Any, Any]) -> Any:
 
         state["cells"] = cells.runner()
     return state["cells"]
-
-
-def _lay_out(files: dict[str, Any]) -> None:
-    """Write the submission's files into the current folder."""
-    for name, data in files.items():
-        os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
-        with open(name, "wb") as file:
-            file.write(data.tobytes())
-
-
-def _end_others(separate: bool) -> None:
-    """End what earlier tasks left behind: everything else in this namespace."""
-    if separate:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(-1, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, 0)[0]:
-                pass

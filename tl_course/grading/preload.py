@@ -12,6 +12,8 @@ from tl_course.grading.zygote import CELLS
 
 HEAVY = ("torch", "torchvision", "tensorflow", "keras", "transformers", "sklearn", "matplotlib", "pandas", "scipy")
 IMPORTED_AS = {"sklearn": "sklearn.linear_model", "matplotlib": "matplotlib.pyplot", "tensorflow": "keras"}
+LATER = {"optim": "torch._dynamo", "assert_close": "torch.distributed.tensor"}
+"""What torch imports when a name is used for the first time, and takes about a second for."""
 _HEADED = re.compile(r"# exercise: [\w-]+ \((\w+)\)")
 _IMPORT = re.compile(r"^\s*(?:import|from)\s+(\w+)", re.MULTILINE)
 
@@ -56,11 +58,14 @@ def modules(sources: Sequence[str], processes: Sequence[str] = ()) -> list[str]:
     """Modules worth importing once for submissions with this source text, in the order in which they load well."""
     found = {match for source in sources for match in _IMPORT.findall(source) if match in HEAVY}
     for process in processes:
-        found |= {"torch"} if process.startswith("pytorch") else {"keras"} if process == "keras" else set()
+        found |= {"torch", "torchvision"} if process.startswith("pytorch") else set()
+        found |= {"keras"} if process == "keras" else set()
         found |= {"transformers"} if "transformers" in process else set()
     chosen = [IMPORTED_AS.get(module, module) for module in HEAVY if module in found]
     extra = ["transformers.models.bert.modeling_bert"] if "transformers" in found else []
-    return list(dict.fromkeys(["numpy", *chosen, *extra, *([CELLS] if sources else [])]))
+    if "torch" in found:
+        extra += [module for name, module in LATER.items() if any(name in source for source in sources)]
+    return list(dict.fromkeys(["numpy", *chosen, *extra, *(["numpy.testing", CELLS] if sources else [])]))
 
 
 def guessed_modules(root: Path, assignment: str) -> list[str]:

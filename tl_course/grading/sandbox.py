@@ -62,11 +62,9 @@ class Sandbox:
         return _reply(header["state"], data)
 
     def open(self, job: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        """Start the processes: limits, then the submission's own files. Raises OSError where the other side is gone."""
-        send(self._reports, dict(job))  # type: ignore[arg-type]
+        """Start the processes: limits, and the submission's own files. Raises OSError where the other side is gone."""
         arrays = {name: np.frombuffer(data, dtype=np.uint8) for name, data in files.items()}
-        with contextlib.suppress(OSError):  # why it is gone, the first task will say
-            send(self._stream, arrays)  # type: ignore[arg-type]
+        send(self._reports, {**job, "files": arrays})  # type: ignore[arg-type]
 
     def close(self) -> None:
         """End the submission's processes, and wait until they are gone."""

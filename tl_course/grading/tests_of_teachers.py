@@ -20,6 +20,7 @@ from tl_course.grading.result import Judged, Result
 from tl_course.i18n import _
 
 SLACK = 10.0  # seconds that a test's variants may take beyond what the test may
+_ONCE_MORE = ("done", "interrupted", "timeout", "crashed")
 Again = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
@@ -47,6 +48,8 @@ def steps(planned: Plan, notebook: NotebookNode, limit: float, rng: random.Rando
         source = cell.source if test is None else visible(test.source)
         if source.strip():
             found.append(Step({"task": {"kind": "cell", "source": source}, "limit": limit}, cell))
+    if found and found[-1].test is None and name(found[-1].cell) in own:
+        found.pop()  # nothing follows that it could matter for
     return found
 
 
@@ -60,7 +63,7 @@ def settle(todo: Sequence[Step], replies: Sequence[dict[str, Any]], judged: Judg
         step for step, reply in pairs if step.test is not None and (_real(step, reply) is None or _exposed(step, reply))
     ]
     outcomes = {step.test.name: reply for step, reply in pairs if step.test is not None}
-    if any(reply["state"] == "done" for step, reply in pairs if step in doubtful):
+    if any(reply["state"] in _ONCE_MORE for step, reply in pairs if step in doubtful):
         # Once more with each trial in a process of its own: a test that keeps state deserves no suspicion.
         for step, reply in zip(todo, again([_apart(step) for step in todo]), strict=True):
             if step in doubtful and step.test is not None:

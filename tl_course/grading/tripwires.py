@@ -98,7 +98,6 @@ _SMALL = {
     "numpy assert_array_equal": ("numpy", "m.testing.assert_array_equal([{a}, {c}], [{b}, {c}]) is None"),
     "torch equal": ("torch", "m.equal(m.tensor([{a}, {c}]), m.tensor([{b}, {c}]))"),
     "torch allclose": ("torch", "m.allclose(m.tensor([{a}.0]), m.tensor([{b}.0]))"),
-    "torch assert_close": ("torch", "m.testing.assert_close(m.tensor({a}.0), m.tensor({b}.0)) is None"),
 }
 
 

@@ -138,7 +138,7 @@ for _ in range(4):  # 1.6 GB between them
     child = os.fork()
     if child == 0:
         held = bytearray(b"x") * 400_000_000
-        time.sleep(3)
+        time.sleep(9)
         os._exit(0)
     children.append(child)
 for child in children:
