@@ -124,12 +124,12 @@ def _cluster(folder: Path, root: Path, count: int) -> Iterator[tuple[str, list["
 
 @contextmanager
 def _watched(workers: list["subprocess.Popen[bytes]"]) -> Iterator[list[float]]:
-    """Memory of workers and all that they started, in MB, looked at every half second."""
+    """Memory of workers and all that they started, in MB, looked at every second."""
     seen: list[float] = []
     over = threading.Event()
 
     def look() -> None:
-        while not over.wait(0.5):
+        while not over.wait(1.0):
             seen.append(sum(_held(worker.pid) for worker in workers) / 2**20)
 
     thread = threading.Thread(target=look)
