@@ -42,8 +42,15 @@ def free_port() -> int:
 @contextmanager
 def jupyterlab(folder: Path, home: Path) -> Iterator[str]:
     """`tl-course learn` on a copy of the released notebooks below ``folder``; gives the address of lesson 00."""
-    port = free_port()
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    with served(["tl_course.cli", "learn", "--"], folder, home) as address:
+        yield f"{address}/lab/tree/notebooks/00_start_here/00_start_here.ipynb?token={TOKEN}"
+
+
+@contextmanager
+def served(module: list[str], folder: Path, home: Path) -> Iterator[str]:
+    """A Jupyter server for ``folder``, started by a module with its arguments; gives its address."""
+    port = free_port()
     options = [f"--port={port}", "--no-browser", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"]
     options += ["--ServerApp.port_retries=0"]
     environment = {
@@ -53,11 +60,13 @@ def jupyterlab(folder: Path, home: Path) -> Iterator[str]:
         "JUPYTER_PREFER_ENV_PATH": "1",
     }
     environment.pop("MPLBACKEND", None)  # a learner's kernel draws inline
-    command = [sys.executable, "-m", "tl_course.cli", "learn", "--", *options]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", *module, *options]
+    server = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         _wait(f"http://127.0.0.1:{port}/api/status?token={TOKEN}", server)
-        yield f"http://127.0.0.1:{port}/lab/tree/notebooks/00_start_here/00_start_here.ipynb?token={TOKEN}"
+        yield f"http://127.0.0.1:{port}"
     finally:
         _stop(server)
 
