@@ -1,7 +1,6 @@
 """What lessons and learners call in a notebook: start, check, hint, solution, reset, progress and claim."""
 
 import html
-import os
 import secrets
 import sys
 from dataclasses import replace
@@ -11,7 +10,7 @@ from tl_course import exercises, progress_file, records
 from tl_course.errors import BadInput, CourseError
 from tl_course.exercises.engine.checking import check_source
 from tl_course.exercises.engine.dependencies import find_answer
-from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise
+from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise, chosen_seed
 from tl_course.exercises.engine.render import box
 from tl_course.exercises.engine.runner import runner
 from tl_course.exercises.engine.stub import marker, stub
@@ -86,8 +85,7 @@ def check(exercise_id: str, framework: str | None = None, seed: int | None = Non
 
 def grading_seed() -> int:
     """A grading seed nobody knows beforehand; ``TL_COURSE_SEED`` sets it, to grade an appeal on the same inputs."""
-    chosen = os.environ.get("TL_COURSE_SEED")
-    return int(chosen) if chosen else secrets.randbits(31)
+    return secrets.randbits(31) if (chosen := chosen_seed()) is None else chosen
 
 
 def hint(exercise_id: str, number: int | None = None) -> Shown:

@@ -21,7 +21,7 @@ from tl_course.grading.judging import Executor, Judge
 from tl_course.grading.outcome import Options, Report, Row
 from tl_course.grading.plan import Plan, name, plan, processes
 from tl_course.grading.preload import Early, modules
-from tl_course.grading.recording import Graded, Record, Recorder, seed_for
+from tl_course.grading.recording import Graded, Record, Recorder, attempt, seed_for
 from tl_course.grading.repair import repair
 from tl_course.grading.result import Judged, Result
 from tl_course.i18n import _
@@ -113,12 +113,12 @@ class Round:
         if one.problem is not None or mark is None:
             raise CourseError(one.problem or _("the submission cannot be read"))
         before = self.before.get(one.student)
-        attempt = 0 if before is None else before.attempt + (before.fingerprint != mark)
+        number = attempt(before, mark)
         partly = (
             before if self.options.exercise is not None and before is not None and before.fingerprint == mark else None
         )
         files, notes = submissions.read_files(one.folder, self.known.files)
-        record = Record(one.student, mark, self.version, attempt, "graded")
+        record = Record(one.student, mark, self.version, number, "graded")
         graded = Graded(record, files=files, timestamp=submissions.timestamp(one.folder))
         results: list[Result] = []
         reasons: list[str] = []
@@ -133,7 +133,7 @@ class Round:
                 planned,
                 notebook,
                 files,
-                lambda exercise: seed_for(self.secret, exercise, attempt),
+                lambda exercise: seed_for(self.secret, exercise, number),
                 self.options.exercise if partly else None,
             )
             if partly:

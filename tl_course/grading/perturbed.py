@@ -1,8 +1,8 @@
-"""Copies of a test cell in each of which one or two of its checks are such that a right answer cannot pass them.
+"""Copies of a test cell in each of which one to three of its checks are such that a right answer cannot pass them.
 
-Where a check expects a literal, another one stands in the copies. Two literals at most are changed, in all four ways in
-which that can be done, so that neither one text nor all of them tell which literals are the right ones. A check without
-a literal gets a switch, which stands in the cell itself and in all copies; only the number in it differs.
+Where a check expects a literal, another one stands in the copies. Three literals at most are changed, in all eight ways
+in which that can be done, so that neither one text nor all of them tell which literals are the right ones. A check
+without a literal gets a switch, which stands in the cell itself and in all copies; only the number in it differs.
 """
 
 import ast
@@ -13,23 +13,22 @@ from tl_course.grading.changed_literals import other
 from tl_course.grading.checks import Checks
 from tl_course.grading.switch import Switch
 
-_LITERALS = 2
+LITERALS = 3
+_SWITCHES = 4  # where there are no literals
 
 
-def perturbed(source: str, rng: random.Random, most: int) -> tuple[str, list[str]]:
-    """The cell as it is to be run, and at most ``most`` copies that have to fail.
+def perturbed(source: str, rng: random.Random) -> tuple[str, list[str]]:
+    """The cell as it is to be run, and the copies that have to fail.
 
     Args:
         source: the cell's text.
         rng: chooses what is changed, and into what.
-        most: 3 or more.
     """
     switch = Switch(rng)
     cell = Checks(source, frozenset(), switch)
     changes = _changes(cell, rng)
     copies = 2 ** len(changes) - 1
-    points = _chosen(cell, {leaf.check for leaf in cell.leaves}, rng)[: 1 if changes else most]
-    points = points[: most - copies]
+    points = _chosen(cell, {leaf.check for leaf in cell.leaves}, rng)[: 1 if changes else _SWITCHES]
     if not changes and not points:
         return source, []
     if points:
@@ -39,7 +38,7 @@ def perturbed(source: str, rng: random.Random, most: int) -> tuple[str, list[str
 
 
 def _changes(cell: Checks, rng: random.Random) -> list[tuple[int, Any]]:
-    """Two constants at most, by number, each with another value; of two checks where it can be."""
+    """A few constants, by number, each with another value; of different checks where it can be."""
     order = list(range(len(cell.leaves)))
     rng.shuffle(order)
     order.sort(key=lambda number: cell.leaves[number].node.value is None)
@@ -48,11 +47,11 @@ def _changes(cell: Checks, rng: random.Random) -> list[tuple[int, Any]]:
         for number in order:
             leaf = cell.leaves[number]
             same = [cell.leaves[n].check == leaf.check for n in found]
-            if len(found) == _LITERALS or number in found or (distinct and any(same)):
+            if len(found) == LITERALS or number in found or (distinct and any(same)):
                 continue
             value = other(leaf, rng)
             beside = [one.node.value for one in cell.leaves if one.check == leaf.check]
-            if value is not None and not (any(same) and value in beside):  # or two might only change places
+            if value is not None and not (any(same) and value in beside):  # or they might only change places
                 found[number] = value
     return list(found.items())
 

@@ -19,7 +19,7 @@ from tl_course.grading.execution import execute
 from tl_course.grading.judging import Judge
 from tl_course.grading.plan import Plan, plan, processes
 from tl_course.grading.preload import modules
-from tl_course.grading.recording import Recorder, seed_for
+from tl_course.grading.recording import Recorder, attempt, seed_for
 from tl_course.grading.repair import repair
 from tl_course.grading.sandbox import Warm
 
@@ -67,10 +67,10 @@ class JudgeNotebook(NbGraderPreprocessor):
         files, _notes = submissions.read_files(folder, assignment.files)
         with Recorder(coursedir, known["assignment"], self.config) as recorder:
             secret, before = recorder.secret(), recorder.records().get(known["student"])
-        attempt = 0 if before is None else before.attempt + (before.fingerprint != submissions.fingerprint(folder))
+        number = attempt(before, submissions.fingerprint(folder))
         warm = _warm_for(planned, nb, self.allow_unsafe)
         judge = Judge(lambda request: execute(warm, request, os.cpu_count() or 1), self.time_limit)
-        judged = judge.judge(planned, nb, files, lambda exercise: seed_for(secret, exercise, attempt))
+        judged = judge.judge(planned, nb, files, lambda exercise: seed_for(secret, exercise, number))
         for reason in judged.reasons:
             self.log.warning("%s needs a look: %s", known["student"], reason)
         nb.metadata.setdefault("tl_course", {}).setdefault("needs_look", []).extend(judged.reasons)

@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from traitlets.config import Config
 
 from tl_course.errors import CourseError
+from tl_course.exercises.engine.exercise import chosen_seed
 from tl_course.grading.database import open_gradebook, why
 from tl_course.grading.plan import name as name_of
 from tl_course.grading.result import Result
@@ -135,21 +136,20 @@ class Recorder:
             CourseError: the gradebook does not take it; nothing of it is in there.
         """
         self._write_copy(graded)
-        for pause in (*(() if self._lost else PAUSES), None):
+        pauses = [] if self._lost else list(PAUSES)
+        while True:
             try:
                 written = self._write_grades(graded)
                 self._lost = False
                 return written
-            except DBAPIError as error:
+            except BaseException as error:
                 self.gradebook.db.rollback()
-                if pause is None or not isinstance(error, OperationalError):
+                if not isinstance(error, DBAPIError):
+                    raise
+                if not pauses or not isinstance(error, OperationalError):
                     self._lost = isinstance(error, OperationalError)
                     raise CourseError(_("the gradebook did not take it: {why}").format(why=why(error))) from error
-                time.sleep(pause)
-            except BaseException:
-                self.gradebook.db.rollback()
-                raise
-        raise AssertionError("not reached")
+                time.sleep(pauses.pop(0))
 
     def score(self, student: str) -> tuple[float, float]:
         """A recorded submission's score, and what could be reached."""
@@ -253,10 +253,13 @@ class Recorder:
 
 def seed_for(secret: str, exercise: str, attempt: int) -> int:
     """The seed of an exercise's inputs: the same for the whole class, another one once a submission was changed."""
-    chosen = os.environ.get("TL_COURSE_SEED")
-    if chosen:
-        return int(chosen)
-    return int.from_bytes(sha256(f"{secret}/{exercise}/{attempt}".encode()).digest()[:4], "big") >> 1
+    drawn = int.from_bytes(sha256(f"{secret}/{exercise}/{attempt}".encode()).digest()[:4], "big") >> 1
+    return drawn if (chosen := chosen_seed()) is None else chosen
+
+
+def attempt(before: Record | None, fingerprint: str) -> int:
+    """How many changed submissions there were before this one."""
+    return 0 if before is None else before.attempt + (before.fingerprint != fingerprint)
 
 
 def _record(row: Mapping[str, Any]) -> Record:

@@ -40,12 +40,16 @@ class Copy:
         _close(answer)
 
     def run(self, sources: list[str], seconds: float, apart: bool = False) -> list[dict[str, Any]]:
-        """Run texts in the copy, all within ``seconds``, then end it; see `run_apart`.
+        """Run texts in the copy one after the other, then end it.
 
         Args:
             sources: the texts.
             seconds: for all of them, or for each where it has a copy of its own.
             apart: whether each runs in a copy of the copy.
+
+        Returns:
+            For each ``{"ok", "outputs", "error", "timed_out"}``. ``timed_out`` is also true where a copy ended without
+            a word; then the others hold False, an empty list and "Timeout" or "Lost".
         """
         results: list[dict[str, Any]] = []
         try:
@@ -61,21 +65,6 @@ class Copy:
             _close(self._answers)
             _end(self._pid)
         return results
-
-
-def run_apart(runner: CellRunner, sources: list[str], seconds: float) -> list[dict[str, Any]]:
-    """Run each text in its own copy of this process, one after the other, each for at most ``seconds``.
-
-    Returns:
-        For each ``{"ok", "outputs", "error", "timed_out"}``. ``timed_out`` is also true where a copy ended without a
-        word; then the others hold False, an empty list and "Timeout" or "Lost".
-    """
-    return [result for source in sources for result in run_together(runner, [source], seconds)]
-
-
-def run_together(runner: CellRunner, sources: list[str], seconds: float) -> list[dict[str, Any]]:
-    """Run texts one after the other in one copy of this process, all within ``seconds``; see `run_apart`."""
-    return Copy(runner).run(sources, seconds)
 
 
 def run_here(runner: CellRunner, sources: list[str]) -> list[dict[str, Any]]:
@@ -97,7 +86,7 @@ def _obey(runner: CellRunner, told: int, answer: int) -> None:
         if late:  # so will the others be
             ran = _nothing("Timeout")
         elif order["apart"]:
-            (ran,) = run_together(runner, [source], order["seconds"])
+            (ran,) = Copy(runner).run([source], order["seconds"])
             late = ran["error"] == "Timeout"
         else:
             ran = asdict(runner.run(source, brief=True))

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from tl_course.grading.perturbed import perturbed
 from tl_course.i18n import _
 
-MOST_VARIANTS = 4
 _GENERIC_FAILING = 3
 _GENERIC_PASSING = 2
 _OFF = "tripwires: off"
@@ -43,7 +42,7 @@ def trials(source: str, rng: random.Random) -> list[Trial]:
     """
     if any(line.lstrip().startswith("#") and _OFF in line for line in source.splitlines()):
         return [Trial(source, False, kind="real")]
-    real, copies = perturbed(source, rng, MOST_VARIANTS)
+    real, copies = perturbed(source, rng)
     found = [*(Trial(copy, True) for copy in copies), Trial(real, False, kind="real")]
     rng.shuffle(found)
     return found

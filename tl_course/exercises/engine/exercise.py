@@ -1,6 +1,7 @@
 """What an exercise is: cases, a probe that runs the learner's code, a judge that never does, and named mistakes."""
 
 import ast
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,12 @@ PUBLIC_SEED = 0
 Plain = Any  # None, bool, int, float, str, numpy array, or a list or dict (str keys) of these
 Judge = Callable[["Case", dict[str, Plain]], list["Finding"]]
 Probe = Callable[[Any, dict[str, Plain]], dict[str, Plain]]
+
+
+def chosen_seed() -> int | None:
+    """The grading seed that ``TL_COURSE_SEED`` sets, as for an appeal on the same inputs; None where it sets none."""
+    chosen = os.environ.get("TL_COURSE_SEED")
+    return int(chosen) if chosen else None
 
 
 @dataclass(frozen=True)
