@@ -4,11 +4,13 @@ import ast
 import builtins
 import symtable
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BUILT_IN = frozenset(dir(builtins))
 _STAR = "*"  # stands for the names that `from module import *` binds
+_KEPT = 4096  # cells: most of a class's are the same
 
 
 def find_answer(cells: Sequence[str], marker: str, entry: str) -> str | None:
@@ -32,21 +34,21 @@ def find_answer(cells: Sequence[str], marker: str, entry: str) -> str | None:
 def alone(others: Sequence[str], answer: str) -> str:
     """An answer's cell with the statements of other cells that it needs before it."""
     plain = _without_magics(answer)
-    return "\n".join([*_needed([_without_magics(cell) for cell in others], plain), plain])
+    needed = _needed([_without_magics(cell) for cell in others], plain)
+    return "\n".join([*(statement.text for statement in needed), plain])
 
 
 def missing(source: str) -> set[str]:
     """Names that source text reads and neither binds nor finds among Python's own."""
-    statements = _parse(source)
+    statements = _statements(source)
     return _read(statements) - _bound(statements)
 
 
 def closure(source: str, names: set[str]) -> list[ast.stmt]:
     """The statements of a module that bind these names, and those that they need; imports only of what is used."""
-    wanted = _places([source], ", ".join(sorted(names)))
-    chosen = [statement for number, statement in enumerate(_parse(source)) if number in wanted]
+    chosen = _needed([source], ", ".join(sorted(names)))
     used = names | _read(chosen)
-    return [kept for statement in chosen if (kept := _narrowed(statement, used)) is not None]
+    return [kept for statement in chosen if (kept := _narrowed(statement.node, used)) is not None]
 
 
 def _narrowed(statement: ast.stmt, used: set[str]) -> ast.stmt | None:
@@ -61,23 +63,53 @@ def _narrowed(statement: ast.stmt, used: set[str]) -> ast.stmt | None:
     return ast.ImportFrom(statement.module, aliases, statement.level)
 
 
-def _needed(others: Sequence[str], answer: str) -> list[str]:
-    """The source text of the statements that `_places` finds."""
-    statements = [statement for cell in others for statement in _parse(cell)]
-    return [ast.unparse(statements[place]) for place in _places(others, answer)]
+class _Statement:
+    """A top-level statement, and what it means for others, worked out when it is asked for."""
+
+    def __init__(self, node: ast.stmt) -> None:
+        self.node = node
+
+    @cached_property
+    def text(self) -> str:
+        """Its source text."""
+        return ast.unparse(self.node)
+
+    @cached_property
+    def bound(self) -> set[str]:
+        """Names that it binds."""
+        names = {
+            symbol.get_name() for symbol in self._table.get_symbols() if symbol.is_assigned() or symbol.is_imported()
+        }
+        imports = [node for node in ast.walk(self.node) if isinstance(node, ast.ImportFrom)]
+        return names | {_STAR for node in imports for alias in node.names if alias.name == _STAR}
+
+    @cached_property
+    def read(self) -> set[str]:
+        """Global names that it reads, itself or in the functions it defines."""
+        names = set(_global_names(self._table))
+        if isinstance(self.node, ast.AugAssign) and isinstance(self.node.target, ast.Name):  # x += 1 reads x
+            names.add(self.node.target.id)
+        return names - _BUILT_IN
+
+    @cached_property
+    def _table(self) -> symtable.SymbolTable:
+        try:
+            return symtable.symtable(self.text, "<answer>", "exec")
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return symtable.symtable("", "<answer>", "exec")
 
 
-def _places(others: Sequence[str], answer: str) -> list[int]:
-    """Places, among all statements of other cells, of those that bind names which the answer uses and does not bind.
+def _needed(others: Sequence[str], answer: str) -> list[_Statement]:
+    """Those statements of other cells that bind names which the answer uses and does not bind, in their order.
 
     A statement sees what was bound before it ran; the body of a function sees what is bound last, as in the notebook.
     """
-    statements = [statement for cell in others for statement in _parse(cell)]
+    statements = [statement for cell in others for statement in _statements(cell)]
     places: dict[str, list[int]] = {}
     for place, statement in enumerate(statements):
-        for name in _bound([statement]):
+        for name in statement.bound:
             places.setdefault(name, []).append(place)
-    own = _parse(answer)
+    own = _statements(answer)
     wanted = [(name, len(statements)) for name in _read(own) - _bound(own) | {_STAR}]
     taken: set[int] = set()
     while wanted:
@@ -86,12 +118,17 @@ def _places(others: Sequence[str], answer: str) -> list[int]:
         for place in earlier if name == _STAR else earlier[-1:]:
             if place not in taken:
                 taken.add(place)
-                wanted += [(other, _sees(statements, place)) for other in _read([statements[place]])]
-    return sorted(taken)
+                wanted += [(other, _sees(statements, place)) for other in statements[place].read]
+    return [statements[place] for place in sorted(taken)]
 
 
-def _sees(statements: Sequence[ast.stmt], place: int) -> int:
-    return len(statements) if isinstance(statements[place], _DEFINITIONS) else place
+def _sees(statements: Sequence[_Statement], place: int) -> int:
+    return len(statements) if isinstance(statements[place].node, _DEFINITIONS) else place
+
+
+@lru_cache(_KEPT)
+def _statements(cell: str) -> tuple[_Statement, ...]:
+    return tuple(_Statement(node) for node in _parse(cell))
 
 
 def _parse(cell: str) -> list[ast.stmt]:
@@ -103,6 +140,7 @@ def _parse(cell: str) -> list[ast.stmt]:
         return []
 
 
+@lru_cache(_KEPT)
 def _without_magics(cell: str) -> str:
     """A cell without IPython's magic commands, which mean nothing outside the notebook; line numbers stay."""
     lines = cell.split("\n")
@@ -118,32 +156,16 @@ def _without_magics(cell: str) -> str:
 
 
 def _names(cell: str) -> set[str]:
-    return {statement.name for statement in _parse(cell) if isinstance(statement, _DEFINITIONS)}
+    nodes = [statement.node for statement in _statements(cell)]
+    return {node.name for node in nodes if isinstance(node, _DEFINITIONS)}
 
 
-def _bound(statements: Sequence[ast.stmt]) -> set[str]:
-    """Names that top-level statements bind."""
-    table = _table(statements)
-    names = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-    imports = [node for statement in statements for node in ast.walk(statement) if isinstance(node, ast.ImportFrom)]
-    return names | {_STAR for node in imports for alias in node.names if alias.name == _STAR}
+def _bound(statements: Iterable[_Statement]) -> set[str]:
+    return {name for statement in statements for name in statement.bound}
 
 
-def _read(statements: Sequence[ast.stmt]) -> set[str]:
-    """Global names that top-level statements read, themselves or in the functions they define."""
-    changed = {
-        node.target.id
-        for node in statements
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)  # x += 1 reads x
-    }
-    return (changed | set(_global_names(_table(statements)))) - _BUILT_IN
-
-
-def _table(statements: Sequence[ast.stmt]) -> symtable.SymbolTable:
-    try:
-        return symtable.symtable(ast.unparse(ast.Module([*statements], [])), "<answer>", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return symtable.symtable("", "<answer>", "exec")
+def _read(statements: Iterable[_Statement]) -> set[str]:
+    return {name for statement in statements for name in statement.read}
 
 
 def _global_names(table: symtable.SymbolTable) -> Iterator[str]:
