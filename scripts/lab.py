@@ -137,6 +137,8 @@ def _until(page: Page, limit: float, condition: Callable[[], bool]) -> bool:
 
 def _stop(server: subprocess.Popen) -> None:
     """End JupyterLab and its kernels. Once they have ended it may still wait, for ever, for an idle thread of anyio."""
+    if server.poll() is not None:
+        return
     kernels = psutil.Process(server.pid).children(recursive=True)
     server.terminate()
     psutil.wait_procs(kernels, timeout=STOP_LIMIT)
