@@ -34,7 +34,10 @@ def root(tmp_path_factory):
 
 def test_the_buttons_of_a_submission(root, monkeypatch):
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"])
-    with lab.served(["jupyter", "lab", "--allow-root"], root, root.parent / "home") as address, lab.browser_page() as page:
+    with (
+        lab.served(["jupyter", "lab", "--allow-root"], root, root.parent / "home") as address,
+        lab.browser_page() as page,
+    ):
         page.goto(f"{address}/lab?token={lab.TOKEN}")
         page.goto(f"{address}/formgrader/manage_submissions/small")
         for student, shown in (("s000", "0 / 3"), ("s001", "3 / 3")):
