@@ -18,6 +18,7 @@ PACKAGE = ROOT / "tl_course"
 CATALOGUE = PACKAGE / "locale" / "zh" / "LC_MESSAGES" / "tl_course.po"
 SOURCES = (
     "practice",
+    "quizzes",
     "exercises/engine",
     "cli_practice.py",
     "errors.py",

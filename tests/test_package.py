@@ -7,7 +7,7 @@ import sys
 import pytest
 
 FRAMEWORKS = ("torch", "tensorflow", "keras", "transformers", "sklearn", "pandas", "matplotlib")
-FUNCTIONS = ("check", "claim", "hint", "progress", "reset", "solution", "start")
+FUNCTIONS = ("answer", "check", "claim", "hint", "progress", "quiz", "reset", "solution", "start")
 MODULES = ("assets", "bench", "data", "diagrams", "evidence", "plots", "probes", "zoo")
 
 

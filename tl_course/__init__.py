@@ -12,12 +12,13 @@ from tl_course import quiet
 
 if TYPE_CHECKING:
     from tl_course import assets, bench, data, diagrams, evidence, plots, probes, zoo
-    from tl_course.notebook import check, claim, hint, progress, reset, solution, start
+    from tl_course.notebook import answer, check, claim, hint, progress, quiz, reset, solution, start
 
     __version__: str
 
 __all__ = [
     "__version__",
+    "answer",
     "assets",
     "bench",
     "check",
@@ -29,6 +30,7 @@ __all__ = [
     "plots",
     "probes",
     "progress",
+    "quiz",
     "reset",
     "solution",
     "start",
@@ -36,7 +38,7 @@ __all__ = [
 ]
 
 _MODULES = frozenset({"assets", "bench", "data", "diagrams", "evidence", "plots", "probes", "zoo"})
-_NOTEBOOK = frozenset({"check", "claim", "hint", "progress", "reset", "solution", "start"})
+_NOTEBOOK = frozenset({"answer", "check", "claim", "hint", "progress", "quiz", "reset", "solution", "start"})
 
 quiet.frameworks()
 

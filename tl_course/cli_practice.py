@@ -123,6 +123,28 @@ def clinic(case_id: str | None, folder: Path) -> int:
 
 
 @practice.command()
+@click.argument("lesson", metavar="LESSON", required=False)
+@lang_option
+def quiz(lesson: str | None) -> int:
+    """Answer the questions of a lesson's quiz.
+
+    Of LESSON, such as 03; without it those that are due, and where none is, the list of lessons.
+    """
+    from tl_course import quizzes
+    from tl_course.practice.terminal import Terminal
+    from tl_course.quizzes import asking
+
+    ui = Terminal()
+    questions = quizzes.of_lesson(lesson) if lesson else quizzes.due()
+    if questions:
+        asking.practise(ui, questions)
+    else:
+        ui.say(_("Nothing is due. Name a lesson, as in `tl-course practice quiz 03`:"))
+        asking.overview(ui)
+    return 0
+
+
+@practice.command()
 @click.option("--level", metavar="NAME", default="mid", show_default=True, help="junior, mid or senior.")
 @click.option("--seed", type=int, help="The same seed asks the same questions; else a new one.")
 @framework_option
@@ -212,7 +234,7 @@ def _menu(context: click.Context) -> int:
     from tl_course.practice.terminal import Leave, Skip, Terminal
 
     ui = Terminal()
-    commands = {"1": cards, "2": code, "3": clinic, "4": mock, "5": progress}
+    commands = {"1": cards, "2": code, "3": clinic, "4": mock, "5": progress, "6": quiz}
     while True:
         overview.show(ui)
         if not sys.stdin.isatty():

@@ -131,6 +131,49 @@ def reset(exercise_id: str, framework: str | None = None) -> Shown:
     return Shown(text, box(html.escape(text)))
 
 
+def quiz(lesson: str, panel: bool = True) -> Shown | None:
+    """The quiz of a lesson ("03" is enough); answers are kept, and wrong ones come back.
+
+    Args:
+        lesson: which one.
+        panel: with widgets to answer; otherwise the questions to read, to be answered with `answer`.
+
+    Raises:
+        BadInput: the lesson has no quiz.
+    """
+    from tl_course import quizzes
+
+    questions = quizzes.of_lesson(lesson)
+    if panel:
+        from tl_course.quizzes.panel import show
+
+        show(questions)
+        return None
+    from tl_course.quizzes.page import page
+    from tl_course.quizzes.text import as_text
+
+    return Shown("\n\n".join(f"{question.id}\n{as_text(question)}" for question in questions), page(questions))
+
+
+def answer(question_id: str, given: Any) -> Shown:
+    """Answer a question of a quiz and see every explanation.
+
+    Args:
+        question_id: as `quiz(lesson, panel=False)` lists them.
+        given: an option's number, a list of numbers (all that are right, or the steps in order), or a number.
+
+    Raises:
+        BadInput: no such question, or not an answer to it.
+    """
+    from tl_course import quizzes
+    from tl_course.quizzes.page import result_html
+    from tl_course.quizzes.text import result_text
+
+    question = quizzes.get(question_id)
+    judged = quizzes.record(question, given)
+    return Shown(result_text(question, given, judged), result_html(question, given, judged))
+
+
 def progress(lesson: str | None = None) -> Shown:
     """What you have done so far, in one lesson or in all."""
     rows = [row for row in records.summary() if lesson in (None, row["lesson"])]

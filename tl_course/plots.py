@@ -212,6 +212,25 @@ def training_curves(history: "History", title: str = "Training") -> "Figure":
     return figure
 
 
+def choices(x: Sequence[float], curves: Mapping[str, Sequence[float]]) -> "Figure":
+    """Curves to choose from, side by side on the same axes, each under its name; without words on the axes.
+
+    Args:
+        x: K places.
+        curves: for each name K values.
+    """
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context(STYLE):
+        size = (2.6 * len(curves), 2.4)
+        figure, row = plt.subplots(1, len(curves), figsize=size, sharex=True, sharey=True, layout="constrained")
+        for axes, (name, y), colour in zip(np.atleast_1d(row), curves.items(), cycle(OKABE_ITO), strict=False):
+            axes.plot(x, y, color=colour, marker="o", markersize=4, linewidth=2, label=name)
+            axes.set_title(name)
+        plt.close(figure)
+    return figure
+
+
 def image_grid(
     images: np.ndarray, titles: Sequence[str] | None = None, title: str = "Images", columns: int = 6
 ) -> "Figure":

@@ -44,7 +44,7 @@ def test_the_first_screen_leads_to_everything_and_back(type_into):
     child.expect("0 cards due, [0-9]+ new")
     child.expect(r"What would you like to do\? \[1\] $")
     child.sendline("9")
-    child.expect("Please type one of: 1, 2, 3, 4, 5, q")
+    child.expect("Please type one of: 1, 2, 3, 4, 5, 6, q")
     child.sendline("5")
     child.expect("By topic")
     child.expect("to do")

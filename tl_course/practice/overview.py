@@ -3,6 +3,7 @@
 from collections import defaultdict
 from datetime import UTC, datetime
 
+from tl_course import quizzes
 from tl_course.i18n import _
 from tl_course.practice import mock
 from tl_course.practice.cards import all_cards
@@ -21,6 +22,7 @@ def show(ui: Terminal) -> None:
     new = len(cards) - sum(card.id in known for card in cards)
     ui.heading(_("Interview practice"))
     ui.say(_("{due} cards due, {new} new, {count} in all").format(due=due, new=new, count=len(cards)))
+    ui.say(_("{due} quiz questions due").format(due=len(quizzes.due(now))))
     pending = mock.unfinished()
     rows = [
         {"key": "1", "name": _("Question cards"), "what": _("due ones first, then new ones"), "command": "cards"},
@@ -28,6 +30,7 @@ def show(ui: Terminal) -> None:
         {"key": "3", "name": _("The clinic"), "what": _("faulty programs to mend"), "command": "clinic"},
         {"key": "4", "name": _("Mock interview"), "what": _("45 minutes and a report"), "command": "mock"},
         {"key": "5", "name": _("Progress"), "what": _("by topic; past interviews"), "command": "progress"},
+        {"key": "6", "name": _("Quizzes"), "what": _("due ones, or a lesson's"), "command": "quiz"},
         {"key": "q", "name": _("Quit"), "what": "", "command": ""},
     ]
     if pending:

@@ -4,7 +4,6 @@ All of it is a view: what is asked, kept and scored is the same as in the termin
 """
 
 import ipywidgets as widgets
-from IPython.display import display
 
 from tl_course import i18n
 from tl_course.i18n import _
@@ -13,7 +12,7 @@ from tl_course.practice import clinic as cases
 from tl_course.practice import panel_clinic
 from tl_course.practice.panel_cards import CardsView
 from tl_course.practice.panel_mock import MockView
-from tl_course.practice.panel_parts import STYLE, markup
+from tl_course.practice.panel_parts import present
 from tl_course.practice.panel_progress import ProgressView
 
 _open: list[MockView] = []  # the one whose clock may be running
@@ -38,7 +37,7 @@ def show(language: str | None = None, estimate: bool = True) -> None:
     tabs = widgets.Tab([CardsView(estimate).box, interviews.box, progress.box])
     tabs.titles = (_("Cards"), _("Mock interview"), _("Progress"))
     tabs.observe(lambda change: progress.refresh() if change["new"] == 2 else None, "selected_index")
-    _display(tabs, _("Interview practice"))
+    present(tabs, _("Interview practice"))
 
 
 def clinic(case_id: str) -> None:
@@ -48,7 +47,7 @@ def clinic(case_id: str) -> None:
         BadInput: there is no such case.
     """
     case = cases.get(case_id)
-    _display(panel_clinic.CaseView(case).box, str(case.title))
+    present(panel_clinic.CaseView(case).box, str(case.title))
 
 
 def review(case_id: str, anyway: bool = False) -> Shown:
@@ -58,12 +57,3 @@ def review(case_id: str, anyway: bool = False) -> Shown:
         BadInput: there is no such case.
     """
     return panel_clinic.review(cases.get(case_id), anyway)
-
-
-def _display(content: widgets.DOMWidget, name: str) -> None:
-    """Show widgets, after a line that is there without a kernel too and says what to do then."""
-    text = _("{name}: run this cell if nothing is shown below, or if it does not answer.").format(name=name)
-    display(Shown(text, f"<small>{markup(text)}</small>"))
-    root = widgets.VBox([widgets.HTML(STYLE), content])
-    root.add_class("tl-practice")
-    display({**root._repr_mimebundle_(), "text/plain": text}, raw=True)

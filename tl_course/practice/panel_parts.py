@@ -10,8 +10,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import ipywidgets as widgets
+from IPython.display import display
 
 from tl_course.errors import CourseError
+from tl_course.i18n import _
+from tl_course.notebook import Shown
 from tl_course.practice.mock_report import section
 
 # Only colours of the notebook's own theme, so that light and dark both work.
@@ -88,6 +91,21 @@ class View:
     def tell(self, error: CourseError) -> None:
         """Show what went wrong."""
         self.trouble.value = f"<div role='alert'>\N{WARNING SIGN} {markup(error)}</div>"
+
+
+def present(content: widgets.DOMWidget, name: str, twin: str = "") -> None:
+    """Show widgets, after a line that is there without a kernel too and says what to do then.
+
+    Args:
+        content: the widgets.
+        name: what they are.
+        twin: HTML that stands where there are no widgets, as on an exported page.
+    """
+    text = _("{name}: run this cell if nothing is shown below, or if it does not answer.").format(name=name)
+    display(Shown(text, f"<small>{markup(text)}</small>"))
+    root = widgets.VBox([widgets.HTML(STYLE), content])
+    root.add_class("tl-practice")
+    display({**root._repr_mimebundle_(), "text/plain": text, **({"text/html": twin} if twin else {})}, raw=True)
 
 
 def shown(widget: widgets.DOMWidget, visible: bool) -> None:

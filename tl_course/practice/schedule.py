@@ -69,7 +69,17 @@ def standings(now: datetime | None = None) -> dict[str, Standing]:
     logs = defaultdict(list)
     for row in select("SELECT card, at, rating FROM reviews ORDER BY at, id"):
         logs[row["card"]].append(row)
-    return {name: _replay([(row["at"], row["rating"]) for row in log], now) for name, log in logs.items()}
+    return {name: replay([(row["at"], row["rating"]) for row in log], now) for name, log in logs.items()}
+
+
+def replay(log: Sequence[tuple[float, int]], now: datetime) -> Standing:
+    """Where something stands after its reviews, each the time (seconds since 1970) and a rating."""
+    import fsrs
+
+    card = fsrs.Card(card_id=0, due=datetime.fromtimestamp(log[0][0], UTC))
+    for at, rating in log:
+        card, _log = _scheduler().review_card(card, fsrs.Rating(rating), datetime.fromtimestamp(at, UTC))
+    return Standing(len(log), log[-1][1], card.due, _scheduler().get_card_retrievability(card, now))
 
 
 def select_cards(
@@ -149,15 +159,6 @@ def _taking_turns(cards: Sequence[Card]) -> list[Card]:
     for card in cards:
         topics[card.topic].append(card)
     return [card for turn in zip_longest(*topics.values()) for card in turn if card is not None]
-
-
-def _replay(log: Sequence[tuple[float, int]], now: datetime) -> Standing:
-    import fsrs
-
-    card = fsrs.Card(card_id=0, due=datetime.fromtimestamp(log[0][0], UTC))
-    for at, rating in log:
-        card, _log = _scheduler().review_card(card, fsrs.Rating(rating), datetime.fromtimestamp(at, UTC))
-    return Standing(len(log), log[-1][1], card.due, _scheduler().get_card_retrievability(card, now))
 
 
 @cache

@@ -6,9 +6,9 @@ from tl_course.exercises.engine.verdict import Verdict
 from tl_course.i18n import _
 
 # Marks as well as colours, so that neither alone carries the meaning. Colours keep 4.5:1 on light and dark pages.
-_PASS, _FAIL = "\N{CHECK MARK}", "\N{BALLOT X}"
+PASS, FAIL = "\N{CHECK MARK}", "\N{BALLOT X}"
 _BOX = "border-left:4px solid {colour};padding:.4em .9em;margin:.4em 0;max-width:60em"
-_GREEN, _ORANGE, _GREY = "#1a8f5c", "#c4570c", "#7a7a7a"
+GREEN, ORANGE, _GREY = "#1a8f5c", "#c4570c", "#7a7a7a"
 
 
 def headline(verdict: Verdict) -> str:
@@ -28,7 +28,7 @@ def as_text(verdict: Verdict) -> str:
     if verdict.problem:
         lines.append("  " + verdict.problem)
     for finding in verdict.findings if verdict.answered else []:
-        lines.append(f"  {_PASS if finding.passed else _FAIL} {finding.text}")
+        lines.append(f"  {PASS if finding.passed else FAIL} {finding.text}")
         if finding.message:
             lines.append(f"      {finding.message}")
     if verdict.diagnosis:
@@ -41,7 +41,7 @@ def as_text(verdict: Verdict) -> str:
 
 def as_html(verdict: Verdict) -> str:
     """The verdict for a notebook; everything that came from the learner's code is escaped."""
-    colour = _GREY if not verdict.answered else _GREEN if verdict.passed else _ORANGE
+    colour = _GREY if not verdict.answered else GREEN if verdict.passed else ORANGE
     parts = [f"<strong>{escape(headline(verdict))}</strong>"]
     if verdict.problem:
         parts.append(f"<p style='margin:.4em 0'>{escape(verdict.problem)}</p>")
@@ -64,9 +64,7 @@ def box(content: str, colour: str = _GREY) -> str:
 def _criteria(verdict: Verdict) -> str:
     rows = []
     for finding in verdict.findings:
-        mark = (
-            f"<span style='color:{_GREEN if finding.passed else _ORANGE}'>{_PASS if finding.passed else _FAIL}</span>"
-        )
+        mark = f"<span style='color:{GREEN if finding.passed else ORANGE}'>{PASS if finding.passed else FAIL}</span>"
         message = f"<br><small>{escape(finding.message)}</small>" if finding.message else ""
         rows.append(f"<li style='margin:.15em 0'>{mark} {escape(finding.text)}{message}</li>")
     return f"<ul style='list-style:none;padding-left:0;margin:.4em 0'>{''.join(rows)}</ul>"
