@@ -1,4 +1,4 @@
-"""Interview practice in JupyterLab: a round of cards, a mock interview that outlives its kernel, the clinic."""
+"""Practice in JupyterLab: a round of cards, a mock interview that outlives its kernel, the clinic, a quiz."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tl_course import exercises, progress_file
+from tl_course import exercises, progress_file, quizzes
 from tl_course.practice import clinic, mock
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(lab.CHROMIUM is None, reason="needs chromium")]
@@ -17,6 +17,7 @@ CELLS = (
     "from tl_course.practice import panel\npanel.show(estimate=False)",
     'panel.clinic("vgg16-classifier")',
     'panel.review("vgg16-classifier")',
+    'from tl_course import quiz\nquiz("03")',
 )
 NOTEBOOK = "practice.ipynb"
 
@@ -148,6 +149,25 @@ def test_a_case_of_the_clinic(page):
     expect(output).not_to_contain_text(str(case.faults[1].name))
     assert [row["prediction"] for row in clinic.history(case)] == [1]
     expect(lab.run(page, lab.cell(page, "panel.review"))).to_contain_text("First mend the program")
+
+
+def test_a_quiz_is_answered_by_keyboard_and_remembered(page):
+    first = quizzes.of_lesson("03")[0]
+    output = lab.run(page, lab.cell(page, "import quiz"))
+    send = output.get_by_role("button", name="Answer", exact=True).first
+    send.press("Enter")
+    expect(output.get_by_role("alert").first).to_contain_text("choose one, then answer")
+    wrong = next(option for option in first.options if not option.right)
+    choice = output.get_by_role("radio", name=str(wrong.text))
+    choice.press("Space")
+    send.press("Enter")
+    for option in first.options:
+        expect(output).to_contain_text(str(option.why))
+    assert output.get_by_role("img").first.get_attribute("alt")
+    assert quizzes.last(first) == first.options.index(wrong) + 1
+    again = lab.run(page, lab.cell(page, "import quiz"))
+    expect(again.get_by_role("radio", name=str(wrong.text))).to_be_checked()
+    expect(again).to_contain_text("(your choice)")
 
 
 def test_progress_is_shown_and_taken_along(page, home):

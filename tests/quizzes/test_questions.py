@@ -156,7 +156,7 @@ def test_a_number_that_people_arrive_at_is_explained():
     question = next(question for question in BANK if question.slips)
     slip = question.slips[0]
     judged = quizzes.judge(question, slip.value)
-    assert str(slip.why) in remarks(question, slip.value, judged)
+    assert ("", str(slip.why)) in remarks(question, slip.value, judged)
     assert quizzes.judge(replace(question, tolerance=1e9), slip.value).right
 
 

@@ -37,7 +37,10 @@ def head(question: Question) -> str:
 def result_html(question: Question, answer: Answer, judged: Judged) -> str:
     """What an answer is worth, with every explanation."""
     parts = [f"<strong>{markup(verdict(judged))}</strong>"]
-    parts.append(listed(map(markup, remarks(question, answer, judged))))
+    rows = remarks(question, answer, judged)
+    parts.append(
+        listed((f"<strong>{markup(title)}</strong><br>" if title else "") + markup(why) for title, why in rows)
+    )
     if question.kind != "numeric":
         parts.append(f"<p>{markup(question.why)}</p>")
     parts.append(f"<p>{markup(_('Read on'))}: {lesson_link(question.lesson)}</p>")

@@ -117,8 +117,12 @@ class _Steps:
         rows = []
         for number, option in enumerate(question.shown, 1):
             label = _("Place of step {number}").format(number=number)
-            self._places[number] = widgets.Dropdown(options=places, value=0, description=label, style=LABEL)
-            rows.append(row(self._places[number], widgets.HTML(markup(f"{number}. {option.text}"))))
+            layout = widgets.Layout(width="15em")
+            self._places[number] = widgets.Dropdown(
+                options=places, value=0, description=label, style=LABEL, layout=layout
+            )
+            text = widgets.HTML(markup(f"{number}. {option.text}"), layout=widgets.Layout(flex="1 1 20em"))
+            rows.append(row(self._places[number], text))
         self.box = widgets.VBox(rows)
 
     def given(self) -> Answer:

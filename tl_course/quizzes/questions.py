@@ -147,7 +147,9 @@ def get(question_id: str) -> Question:
     for question in all_questions():
         if question.id == question_id:
             return question
-    raise BadInput(_("a question of a quiz"), repr(question_id), _("list them with `tl_course.quiz(lesson, panel=False)`"))
+    raise BadInput(
+        _("a question of a quiz"), repr(question_id), _("list them with `tl_course.quiz(lesson, panel=False)`")
+    )
 
 
 def judge(question: Question, answer: Answer) -> Judged:

@@ -31,7 +31,9 @@ def axes(question: Question) -> str:
 
 def result_text(question: Question, answer: Answer, judged: Judged) -> str:
     """What an answer is worth, with every explanation."""
-    lines = [verdict(judged), *(f"  {line}" for line in remarks(question, answer, judged))]
+    lines = [verdict(judged)]
+    for title, why in remarks(question, answer, judged):
+        lines += [f"  {title}", f"     {why}"] if title else [f"  {why}"]
     return "\n".join([*lines, *([f"  {question.why}"] if question.kind != "numeric" else [])])
 
 
@@ -40,16 +42,16 @@ def verdict(judged: Judged) -> str:
     return f"{PASS} {_('Right.')}" if judged.right else f"{FAIL} {_('Not yet.')}"
 
 
-def remarks(question: Question, answer: Answer, judged: Judged) -> list[str]:
-    """An explanation for each option: what it is, whether it was chosen, and why; steps in the right order."""
+def remarks(question: Question, answer: Answer, judged: Judged) -> list[tuple[str, str]]:
+    """For each option what it says, whether it was chosen and is right, and why; steps stand in the right order."""
     if question.kind == "numeric":
         right = _("The answer: {answer:g} {unit}").format(answer=question.answer, unit=question.unit).strip()
-        return [*([] if judged.right else [right]), *map(str, judged.remarks)]
+        return [("" if judged.right else right, str(judged.remarks[-1])), *(("", str(w)) for w in judged.remarks[:-1])]
     if question.kind == "order":
-        return [f"{place}. {option.text}: {option.why}" for place, option in enumerate(question.options, 1)]
+        return [(f"{place}. {option.text}", str(option.why)) for place, option in enumerate(question.options, 1)]
     chosen = set(answer) if isinstance(answer, (list, tuple)) else {answer}
-    lines = []
+    rows = []
     for number, option in enumerate(question.shown, 1):
         yours = _(" (your choice)") if number in chosen else ""
-        lines.append(f"{PASS if option.right else FAIL} {number}. {option.text}{yours}: {option.why}")
-    return lines
+        rows.append((f"{PASS if option.right else FAIL} {number}. {option.text}{yours}", str(option.why)))
+    return rows
