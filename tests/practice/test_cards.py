@@ -2,12 +2,10 @@
 
 import re
 
-import jupytext
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from tl_course import lessons
 from tl_course.errors import BadInput
 from tl_course.practice import cards
 
@@ -30,17 +28,6 @@ key_points = [{ en = "a", zh = "甲" }, { en = "b", zh = "乙" }, { en = "c", zh
 wrong = [{ claim = { en = "This.", zh = "这个。" }, why = { en = "No.", zh = "不。" } }]
 follow_up = { question = { en = "Why?", zh = "为何?" }, answer = { en = "So.", zh = "因此。" } }
 """
-
-
-@pytest.fixture(scope="module")
-def headings():
-    """Lesson id -> its headings, without the marks."""
-    found = {}
-    for row in lessons.listing():
-        cells = jupytext.read(lessons.SOURCES / f"{row['id']}.py", fmt="py:percent").cells
-        lines = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
-        found[row["id"]] = [line.lstrip("#").strip() for line in lines if line.startswith("#")]
-    return found
 
 
 @pytest.mark.parametrize("card", BANK, ids=IDS)

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from dataclasses import replace
 
-import jupytext
 import pytest
 
 from tl_course import lessons, quizzes
@@ -38,17 +37,6 @@ def texts(question):
 
 def first(kind):
     return next(question for question in BANK if question.kind == kind)
-
-
-@pytest.fixture(scope="module")
-def headings():
-    """Lesson id -> its headings, without the marks."""
-    found = {}
-    for row in lessons.listing():
-        cells = jupytext.read(lessons.SOURCES / f"{row['id']}.py", fmt="py:percent").cells
-        lines = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
-        found[row["id"]] = [line.lstrip("#").strip() for line in lines if line.startswith("#")]
-    return found
 
 
 def test_every_lesson_has_a_quiz_of_every_kind():
