@@ -4,6 +4,10 @@ Submissions are executed in a sandbox and judged outside of it, by `nbgrader aut
 `tl-course grade`; see docs/grading.md.
 """
 
+import os
+import sys
+from pathlib import Path
+
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader.converters import GenerateAssignment
 from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, ClearSolutions, GetGrades, SaveAutoGrades
@@ -17,6 +21,10 @@ c.CourseDirectory.course_id = "tl_course"
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "notebooks"
 c.ExecutePreprocessor.timeout = 300
+
+# nbgrader starts alembic by its name when it makes a gradebook, also where the environment is not activated
+_programs = [str(Path(sys.executable).parent), *os.environ.get("PATH", os.defpath).split(os.pathsep)]
+os.environ["PATH"] = os.pathsep.join(dict.fromkeys(_programs))
 
 _steps = list(GenerateAssignment().preprocessors)
 _steps.insert(_steps.index(ClearSolutions) + 1, StarterCode)

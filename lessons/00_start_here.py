@@ -2,6 +2,7 @@
 # title: "00 Start here"
 # minutes: 10
 # know_first: "some Python and NumPy; no deep learning yet"
+# after: []
 # aims: "run a cell, see what transfer buys, answer an exercise, read a verdict, take a hint, start again"
 # ---
 
@@ -161,7 +162,7 @@ progress("00_start_here")
 #
 # - Transfer: features learned on a source task made an 18-class problem easy with five labels per class.
 # - Run an answer's cell, then its check; read the lines; take a hint; try again.
-# - Next: **03 Feature extraction**, which does properly what this notebook did in passing.
+# - Next: **01 Concepts**, which says what transfers and how to measure it. **03 Feature extraction** does properly what this notebook did in passing.
 #
 # ## Sources
 #

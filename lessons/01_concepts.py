@@ -2,6 +2,7 @@
 # title: "01 Concepts"
 # minutes: 120
 # know_first: "lesson 00; what a loss, a gradient and a convolution are; NumPy and a first network in PyTorch or Keras"
+# after: ["00"]
 # aims: "say exactly what is transferred from where to where, measure what it buys against a fair rival, and recognise when it harms"
 # ---
 
@@ -75,7 +76,7 @@ claim(
 # |:--|:--|:--|:--|
 # | **feature extraction** (特征提取) | a head (分类头) | the whole backbone (主干网络), frozen | 03 |
 # | **fine-tuning** (微调) | head and backbone, from the pretrained weights; *partial* when the first layers stay frozen | a start | 04, 05 |
-# | **prompting** (提示) | nothing, or a few input vectors: the task is put into the input | the whole model, head included | 05 |
+# | **prompting** (提示) | nothing, or a few input vectors: the task is put into the input | the whole model, head included | named only |
 # | **distillation** (知识蒸馏) | a *student* (学生模型) imitates a *teacher* (教师模型) | the teacher's answers | 06 |
 #
 # Distillation compresses: it moves a function into another, mostly smaller, network. It adapts nothing by itself, and its teacher need not be
@@ -133,7 +134,7 @@ umbrella()
 #
 # ## 2. What it buys, and how to measure it
 #
-# **Predict before you run.** Four targets. Each can be learned from scratch with **100** labels a class, or with **10** by transfer. Where do ten labels win?
+# **Predict before you run.** Four targets. Each can be learned from scratch with **100** labels per class, or with **10** by transfer. Where do ten labels win?
 #
 # | target | transferred from | rival from scratch |
 # |:--|:--|:--|
@@ -144,7 +145,7 @@ umbrella()
 #
 # A lead is worth what its rival is worth. The protocol (评估方案), as a list to check your own comparisons against:
 #
-# 1. **Split by source** of the examples (photograph, patient, author), not by example. The test split is used once.
+# 1. **Split by source** of the examples (photograph, patient, author), not by example. Where the photograph *is* the class, as below, split by region. The test split is used once.
 # 2. **The same labels** for both sides, drawn several times; report the spread, and the spread of the *difference* where draws are paired.
 # 3. **A rival with the same budget**: as many steps, the same augmentation, and its own search over learning rate and weight decay. Here it
 #    may even take twice the steps.
@@ -202,11 +203,11 @@ claim(
 # - **Tweets**: words are arbitrary signs, and two hundred tweets contain few of them twice. What the source brings, that *gripping* and *great* are related, cannot be
 #   had from the target's labels. The second half of the source, rated texts of other domains, even answers the same question; its thousands of labels are the price.
 # - **Photos**: crops of one photograph resemble each other, so that a hundred labels show nearly everything there is to see, colours included. And 32 pixels, enlarged three times, are not what
-#   MobileNetV2 was made for. (A hundred a class are all there are, so that the probe has no spread there.)
+#   MobileNetV2 was made for. (A hundred per class are all there are, so that the probe has no spread there.)
 # - **Digits and MNIST**: pen strokes are simple. Shifts as augmentation put in by hand most of what a source could tell, and a tuned small network uses it.
 #
 # The rival had its own search over learning rate, weight decay and number of steps. Without it, transfer would look better than it is. How the lead depends on the number of labels,
-# from 1 to 50 a class, is in lesson 03. And again one point live, so that the committed file can be trusted:
+# from 1 to 50 per class, is in lesson 03. And again one point live, so that the committed file can be trusted:
 
 # %%
 from tl_course.pytorch.scratch import train_small_cnn
@@ -365,7 +366,7 @@ plots.image_grid(
 # %% [markdown]
 # Edges and fur at the top; at the bottom a coarse "here is something I know". How much of it is *useful* for another task, is a question for a probe.
 #
-# **Predict before you run.** A linear probe on the averaged responses of six depths, ten labels a class: photograph crops, and MNIST digits. Where is the
+# **Predict before you run.** A linear probe on the averaged responses of six depths, ten labels per class: photograph crops, and MNIST digits. Where is the
 # best depth for each?
 
 # %%
@@ -422,7 +423,7 @@ claim(
 # ### Freeze the first n (Yosinski et al., 2014)
 #
 # A small CNN of four convolutions learns the digits **0 to 4**. Its first $n$ layers are copied into a new network, which learns **5 to 9** from 100 labels, twenty
-# a class. The copied layers are *frozen* (冻结) or *tuned* with the rest. The control: first $n$ layers frozen at their *random* start.
+# per class. The copied layers are *frozen* (冻结) or *tuned* with the rest. The control: first $n$ layers frozen at their *random* start.
 #
 # **Predict before you run.** For $n$ = 1 to 4: which of the three curves falls, where, and does tuning after copying beat $n = 0$, which is training from scratch?
 #
@@ -556,7 +557,7 @@ claim(
 # ## 5. The gap closes with data and time (He et al., 2019)
 #
 # He, Girshick & Dollár trained detectors from random weights on COCO and met their ImageNet-pretrained rivals: it took a longer schedule, and enough
-# data. Pretraining had bought *speed*, not a higher end. The same with our digits: 5, 30 and 300 labels a class; 30, 100 and 300 gradient steps.
+# data. Pretraining had bought *speed*, not a higher end. The same with our digits: 5, 30 and 300 labels per class; 30, 100 and 300 gradient steps.
 #
 # **Predict before you run.** In which of the nine cells is pretraining ahead by more than 3 points? In which is it worth nothing?
 #
@@ -569,7 +570,7 @@ pretrained, random_start = (np.array(longer["results"]["test_accuracy"][k]) for 
 ahead = pretrained - random_start  # (seeds, label counts, steps)
 plots.matrix(
     100 * ahead.mean(axis=0),
-    [f"{count} labels a class" for count in counts],
+    [f"{count} labels per class" for count in counts],
     [f"{number} steps" for number in steps],
     "Points that pretraining is ahead",
     "training time",
@@ -580,7 +581,7 @@ plots.matrix(
 # %%
 points = 100 * ahead.mean(axis=0)
 claim(
-    "5 labels a class: pretraining is ahead by 3 points or more at every length, most at the shortest; 300 labels: by less than 2 at the shortest and within 1 at the longest",
+    "5 labels per class: pretraining is ahead by 3 points or more at every length, most at the shortest; 300 labels: by less than 2 at the shortest and within 1 at the longest",
     points[0].min() > 3 and points[0].argmax() == 0 and abs(points[2, 0]) < 2 and abs(points[2, 2]) < 1,
     measured="; ".join(
         f"{count} labels: "
@@ -592,7 +593,7 @@ claim(
 )
 
 # %% [markdown]
-# The lead melts downwards, with *data*, until nothing is left of it. To the right, with *time*, it shrinks where labels suffice; with five labels a class it shrinks at first and then stays, because
+# The lead melts downwards, with *data*, until nothing is left of it. To the right, with *time*, it shrinks to about a point or less where labels suffice; with five labels per class it shrinks at first and then stays, because
 # a longer look at twenty-five images does not show more digits. He et al. say the same of their smallest sets. So "training from scratch catches up" needs both, and
 # comparing at a short schedule only is one of the ways to make pretraining look better than it is. One cell live, with the source network of section 4:
 
@@ -605,7 +606,7 @@ for name, number in (("pretrained", 4), ("from scratch", 0)):
     learn(model, new_x[chosen], new_y[chosen], Recipe(lr=rate, steps=steps[0]), seed=0)
     live_start[name] = right(model, test_x, test_y)
 claim(
-    "5 labels a class and the shortest schedule, seed 0 live: the committed accuracies are what the loop gives today, to 4 points",
+    "5 labels per class and the shortest schedule, seed 0 live: the committed accuracies are what the loop gives today, to 4 points",
     abs(live_start["pretrained"] - pretrained[0, 0, 0]) < 0.04
     and abs(live_start["from scratch"] - random_start[0, 0, 0]) < 0.04,
     measured=", ".join(f"{name} {value:.1%}" for name, value in live_start.items()),
@@ -620,7 +621,7 @@ claim(
 # has to show the same network, the same labels and the same budget without the source, and a tuned learning rate on both sides.
 #
 # Sources, both of plain shapes: in **plain**, the class must be read off the outline. In **shortcut**, a tint of the ground tells the class, so the network need not
-# look at outlines at all (捷径学习; Geirhos et al., 2020). The target: ten labels a class, at a growing gap from plain: a growing share of the images is inverted, and strokes and colours come
+# look at outlines at all (捷径学习; Geirhos et al., 2020). The target: ten labels per class, at a growing gap from plain: a growing share of the images is inverted, and strokes and colours come
 # in. The figure shows the target at its four gaps.
 
 # %%
@@ -655,7 +656,7 @@ strategy_scores = {name: np.array(values) for name, values in gaps["results"]["t
 few_columns = [cells.index((gap, 10)) for gap in sides]
 shown = ("from scratch", "full", "probe", "untrained probe", "full, shortcut", "probe, shortcut")
 curves(
-    sides, {name: strategy_scores[name][:, few_columns] for name in shown}, "Shapes, ten labels a class", "domain gap"
+    sides, {name: strategy_scores[name][:, few_columns] for name in shown}, "Shapes, ten labels per class", "domain gap"
 )
 
 # %%
@@ -682,7 +683,7 @@ many = 100 * (strategy_scores["full, shortcut"] - strategy_scores["from scratch"
 rates = {name: [gaps["settings"]["lr"][name][c] for c in few_columns] for name in ("full", "full, shortcut")}
 claim(
     "shortcut source: fine-tuned with its own tuned learning rate, it is behind training from scratch at every gap in every seed but at most one, "
-    "by 8 points or more at gap 1, and by 10 or more even with 150 labels a class; away from gap 0 its best rate is the highest tried, and at least ten times "
+    "by 8 points or more at gap 1, and by 10 or more even with 150 labels per class; away from gap 0 its best rate is the highest tried, and at least ten times "
     "the plain source's",
     (worse < 0).sum(axis=0).min() >= len(worse) - 1
     and worse[:, -1].mean() < -8
@@ -704,7 +705,7 @@ claim(
 #   training does no harm, *freezing* does. The remedy is to let the backbone move, and fine-tuning then helps at every gap.
 # - **Help that fades.** The lead of fine-tuning need not become negative when the domain moves away. This is the common case.
 # - **Negative transfer proper.** From the shortcut source, fine-tuning everything is worse than random weights, at an equal budget and with a learning rate of its own.
-#   That source is nearly perfect on its own kind of image, where the tint tells the class, and learned to *ignore* what the target needs. One hundred and fifty labels a class do not repair it in 250 steps. Its best rate is the highest that was tried:
+#   That source is nearly perfect on its own kind of image, where the tint tells the class, and learned to *ignore* what the target needs. One hundred and fifty labels per class do not repair it in 250 steps. Its best rate is the highest that was tried:
 #   the best to do with that start is to leave it quickly. A still higher rate or more steps may repair more; what has been shown is harm at this budget.
 #
 # So the domain gap alone did not do it here. What harmed was a source whose *task could be solved without the target's features*. Wang et al. (2019) define negative transfer by
@@ -759,7 +760,7 @@ claim(
 # ## 7. Three regimes, and how to choose
 #
 # How similar is the source, and how many labels are there? Textbooks draw the table and fill it with advice; here it is filled with measurements, from the same
-# experiment: target at gap 0.3 or at gap 1, with 10 or with 150 labels a class. *Partial* freezes the first two of four layers.
+# experiment: target at gap 0.3 or at gap 1, with 10 or with 150 labels per class. *Partial* freezes the first two of four layers.
 #
 # **Predict before you run.** Which of the four strategies leads in each column?
 

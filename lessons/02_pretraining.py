@@ -2,6 +2,7 @@
 # title: "02 Pretraining"
 # minutes: 180
 # know_first: "lessons 00 and 01; softmax, cross-entropy and gradient descent; NumPy and one of PyTorch and Keras"
+# after: ["01"]
 # aims: "build a Transformer encoder from the formula of attention, pretrain it without labels in two ways, and say what pretraining buys, what it costs and what it gives away"
 # ---
 
@@ -152,7 +153,7 @@ plots.matrix(
 # ### Several heads (多头注意力)
 #
 # One softmax makes one mixture. **Multi-head attention** cuts the width $D$ into $H$ parts of $d = D/H$, lets each part attend on its own, and joins the results by a last linear map.
-# It costs no more than one head of full width, and one token can look at its predecessor *and* at the subject at the same time.
+# It takes as many multiplications as one head of full width (its $H$ maps take more memory than one), and one token can look at its predecessor *and* at the subject at the same time.
 
 # %% exercise: split-heads
 
@@ -315,7 +316,7 @@ for length in lengths:
     cost["attention"].append(1000 * seconds_of(self_attention.scaled_dot_product_attention, heads, heads, heads))
 growth = {name: values[-1] / values[1] for name, values in cost.items()}
 claim(
-    "from 512 to 2,048 tokens attention grows at least twice as much as the feed-forward network: with the square of the length, where the other grows with the length",
+    "from 512 to 2,048 tokens the time of attention grows at least twice as much as that of the feed-forward network",
     growth["attention"] > 2 * growth["feed-forward"],
     measured="; ".join(
         f"{name} " + ", ".join(f"{length}: {value:.1f} ms" for length, value in zip(lengths, values, strict=True))
@@ -325,7 +326,8 @@ claim(
 )
 
 # %% [markdown]
-# That is why BERT stops at 512 tokens, and why long texts are cut into windows (lesson 05). Fused kernels (Dao et al., *FlashAttention*, 2022) never write the $L \times L$ map down, which saves the memory; the products remain.
+# Counted in multiplications, a text four times as long costs the feed-forward network 4 times as much and attention 16 times. A clock also sees memory: in our run attention took about 70 times as long, most likely because maps of 67 MB no longer fit into the processor's cache.
+# The square is why BERT stops at 512 tokens, and why long texts are cut into windows (lesson 05). Fused kernels (Dao et al., *FlashAttention*, 2022) never write the $L \times L$ map down, which saves the memory; the products remain.
 #
 # ## 2. Masked language modelling (掩码语言模型)
 #
@@ -456,7 +458,7 @@ for beginning in beginnings:
             print(f"{temperature}: {tokenizer.decode(row[1:end])}")
 
 # %% [markdown]
-# How such texts begin is right, and many pairs of pieces; whole words often are not, and sentences never: what 133,000 weights learn in half a minute. The samples also tell what the training texts are about.
+# How such texts begin is right, and many pairs of pieces; whole words often are not, and sentences never: what 133,000 weights learn in 800 steps. The samples also tell what the training texts are about.
 #
 # In Keras, `tl_course.keras.language_models` has the same names. From the same weights and the same seed, the same losses:
 
@@ -529,8 +531,8 @@ claim(
 )
 
 # %% [markdown]
-# That is not what one hopes to read in a lesson on pretraining, and it is worth more than a success. **Pretraining is no magic stage.** Half a minute on 14,000 snippets teaches the causal model which words follow which; that is worth about as much as the same time spent on the labels. The masked model
-# was stopped before it had learned to use order, and what it had learned, bags of pieces, is a worse start than none. And a linear model on whole words and word pairs beats every network that must first find out what a word is.
+# That is not what one hopes to read in a lesson on pretraining, and it is worth more than a success. **Pretraining is no magic stage.** Two rounds over 14,000 snippets, a quarter of a minute, teach the causal model which words follow which; that is worth about as much as the same steps spent on the labels. The masked model
+# was stopped before it had learned to use order, and what it had learned, bags of pieces, was a start 6 points worse than none with 200 and 1,000 labels (with 50 the difference, −0.8 ± 2.8, shows nothing). And with 200 labels and more a linear model on whole words and word pairs beats every network that must first find out what a word is.
 #
 # MiniLM shows the other end. Its ancestors read billions of words, and it was then trained on a thousand million pairs of sentences that belong together. Nothing about the *idea* differs; the amount does, by many orders of magnitude (section 7). So the question to ask of a pretrained model is
 # never "was it pretrained?" but "on how much of what, for how long?", and the test is always the same: an equal budget, tuned rivals, several seeds, and a simple baseline. Whether *further* pretraining of a good model on the target's texts helps is measured in lesson 05.
@@ -720,7 +722,7 @@ claim(
 #
 # where $N$ leaves out embeddings that are only looked up, and attention's $L^2$ part, which is small for short texts.
 #
-# **Predict before you run.** How many of our half minutes is BERT-base? And GPT-3?
+# **Predict before you run.** How many runs like ours is BERT-base? And GPT-3?
 
 # %%
 steps_of_short, steps_of_long = 0.9e6, 0.1e6  # of BERT's million steps of 256 texts: 128 tokens, then 512
@@ -860,7 +862,7 @@ claim(
 )
 
 # %% [markdown]
-# A code planted 0 times has an exposure too, by luck of its digits; compare with that. With 133,000 weights and a few minutes' worth of text, sixteen repetitions are enough to pick a code out of hundreds, and sixty-four to hear one said when the model is asked for the most probable
+# A code planted 0 times has an exposure too, by luck of its digits; compare with that. With 133,000 weights and about three passes over these texts, sixteen copies were enough to pick a code out of hundreds, and sixty-four to hear one of three said when the model is asked for the most probable
 # continuation. Large models need fewer: Carlini et al. (2021) made GPT-2 repeat names, addresses and telephone numbers, some of which stood in one single document. What helps: remove duplicates first (Lee et al., 2022), keep personal data out, measure exposure with canaries of your own before release, and train with
 # differential privacy where a guarantee is needed.
 #

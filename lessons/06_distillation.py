@@ -2,6 +2,7 @@
 # title: "06 Knowledge distillation"
 # minutes: 180
 # know_first: "lessons 03 to 05; cross-entropy and KL divergence; one of PyTorch and Keras"
+# after: ["05"]
 # aims: "write the distillation loss and say what every factor in it does, teach a smaller network from a larger one with and without labels, know when that wins and when not, and recognise the faults of the usual listings"
 # ---
 
@@ -12,7 +13,8 @@
 # a second network, the **student** (学生模型), on these **soft targets** (软标签), usually because the student is smaller and cheaper to run. With the teacher's **logits** (未归一化得分) $v$, the student's $z$, a **temperature** (温度) $T$ and
 # the share $\alpha$ of the teacher:
 #
-# $$p = \mathrm{softmax}(v / T), \quad q = \mathrm{softmax}(z / T), \qquad L = \alpha\, T^2 \sum_k p_k \log \frac{p_k}{q_k} + (1 - \alpha)\, \mathrm{CE}(\mathrm{softmax}(z), y).$$
+# $$p = \mathrm{softmax}(v / T), \quad q = \mathrm{softmax}(z / T),$$
+# $$L = \alpha\, T^2 \sum_k p_k \log \frac{p_k}{q_k} + (1 - \alpha)\, \mathrm{CE}(\mathrm{softmax}(z), y).$$
 #
 # Three things the formula does *not* say, and which this lesson measures. The teacher need not be pretrained, nor larger, nor of the same kind. The first term needs **no labels**, so it can be used on any input. And nothing guarantees
 # that the student gets better than it would have become on the labels: that depends on what the teacher knows that the labels do not say.
@@ -214,6 +216,21 @@ claim(
 )
 
 # %% [markdown]
+# **Play with it.** Three test images: the one of which the teacher is surest, the one it only just gets right, and the one it gets most wrong. Move the temperature with the mouse or the arrow keys. From which $T$ on can you see which digits
+# look like the first one? Does any $T$ correct the third? And what does the student's gradient do while the bars become flat?
+
+# %% tags=["varies"]
+from tl_course.plots_to_play import soft_targets
+
+of_the_right = soften(test_logits[0], 1.0)[np.arange(len(digits.test.y)), digits.test.y]
+is_right = test_logits[0].argmax(axis=1) == digits.test.y
+shown = [of_the_right.argmax(), np.where(is_right, of_the_right, 1).argmin(), of_the_right.argmin()]
+soft_targets(test_logits[0][shown], digits.test.y[shown], names, digits.test.x[shown])
+
+# %% [markdown]
+# The surer the teacher, the larger the $T$ that shows what else it sees: there is no one right temperature for all images. No $T$ corrects a mistake, as none changes an order; it only makes the teacher less sure of it. And while the bars go flat, the gradient without
+# $T^2$ vanishes, for two reasons at once (the targets come near the student's own answers, and $1 / T$); with $T^2$ it keeps its size, and in the limit is the length of the teacher's centred logits over $K$.
+#
 # Which $T$? Small: the student copies decisions. Large: it copies all logits, the noise of the very unlikely classes included. Two to eight is usual; a student much smaller than its teacher often does better with less. Choose it on validation data like any
 # other setting, and *with* $T^2$, so that alpha keeps its meaning meanwhile.
 
@@ -296,7 +313,7 @@ claim(
 # %% [markdown]
 # ## 5. When it wins, and when not (何时有效)
 #
-# "Distillation makes the student better" is true under a condition: the teacher has to know something that the student's labels do not say. Eight by eight digits again, 3 or 10 labels a class, five draws, a student with 32 hidden units, the same number of steps everywhere:
+# "Distillation makes the student better" is true under a condition: the teacher has to know something that the student's labels do not say. Eight by eight digits again, 3 or 10 labels per class, five draws, a student with 32 hidden units, the same number of steps everywhere:
 #
 # - a **strong** teacher, trained on all 1,078 labels, answers to the student's few images, or to all images (whose labels nobody uses);
 # - a **weak** teacher, larger than the student, that has **no more than the same few labels**.
@@ -319,7 +336,7 @@ shown = {
 few_rows = accuracy_of["3 labels a class"]
 plots.bar_with_spread(
     {name: few_rows[key] for name, key in shown.items()},
-    "3 labels a class, five draws",
+    "3 labels per class, five draws",
     xlabel="what the student learns from",
 )
 
@@ -329,7 +346,7 @@ gain = {
 }
 three_each, ten_each = gain["3 labels a class"], gain["10 labels a class"]
 claim(
-    "a strong teacher gains at least 5 points on the very images the student has labels for, and at least as much on unlabelled ones, at 3 labels a class; at 10 labels it gains less, yet something; "
+    "a strong teacher gains at least 5 points on the very images the student has labels for, and at least as much on unlabelled ones, at 3 labels per class; at 10 labels it gains less, yet something; "
     "a teacher with no more than the same labels gains nothing on average in either setting, with or without unlabelled images",
     three_each["strong teacher, same images"].mean() > 0.05
     and three_each["strong teacher, unlabelled"].mean() > three_each["strong teacher, same images"].mean()
@@ -346,7 +363,7 @@ claim(
 
 # %% [markdown]
 # The teacher's *size* did nothing here, its *knowledge* everything. The weak teacher is larger than the student, and yet its answers hold only what the few labels held; on unlabelled images it spreads its own mistakes (lesson 08, pseudo-labels). The strong teacher's answers to 30 images carry part of what a thousand labels taught it,
-# and to a thousand images more of it. So before you distil, ask what the teacher has seen that the student has not: other labels, other data, pretraining, or an ensemble's votes. If the answer is nothing, expect nothing.
+# and to a thousand images a little more at 3 labels per class (1.7 ± 1.3 points), no more at 10 (−0.3 ± 1.4). So before you distil, ask what the teacher has seen that the student has not: other labels, other data, pretraining, or an ensemble's votes. If the answer is nothing, expect nothing, or a point less: the weak teacher's students were 1 to 2 behind.
 #
 # Small gains from a teacher with the same data are reported too, mostly with augmentation and long schedules, where soft targets act as a regulariser. With few seeds they cannot be told from luck.
 #
@@ -411,7 +428,7 @@ claim(
 )
 
 # %% [markdown]
-# No capacity gap shows here, and no gain from size either: the three teachers with the same 100 images differ by a point, their students by less than the spread. Self-distillation neither helped nor hurt. A student agrees with its teacher on 92 to 97 % of the test images, *also where the teacher is wrong*: this is what it was asked to do (Stanton et al., 2021).
+# No capacity gap shows here, and no gain from size either: the three teachers with the same 100 images differ by a point, their students by less than the spread. None of them helped, self-distillation included: on average their students are about a point behind the labels alone. A student agrees with its teacher on 92 to 97 % of the test images, *also where the teacher is wrong*: this is what it was asked to do (Stanton et al., 2021).
 #
 # On smoothing the honest answer at this scale is: **inside the noise**. Müller and his co-authors saw the loss on MNIST and CIFAR-10 with all their training images; a hundred small digits can neither confirm nor refute it. Had we shown one seed, it could have "shown" either.
 
@@ -432,7 +449,7 @@ claim(
 photo_runs = evidence.load("distill_photos")
 photo_accuracy = {name: np.array(values) for name, values in photo_runs["results"]["accuracy"].items()}
 plots.bar_with_spread(
-    photo_accuracy, "18 photographs, 5 labels a class, five draws", xlabel="network and what it learned from"
+    photo_accuracy, "18 photographs, 5 labels per class, five draws", xlabel="network and what it learned from"
 )
 
 # %%
@@ -747,7 +764,7 @@ claim(
 # | distillation is transfer learning of the same network | it transfers outputs into *another* network, which may start from random weights; weights need not be shared |
 # | it needs a pretrained teacher | it needs a teacher that knows more than the labels say; a network trained from scratch on all labels does (section 5) |
 # | it always beats the labels alone | not with a teacher that has no more than the same labels (section 5) |
-# | it needs labels | the soft term does not; unlabelled inputs are where it gains most |
+# | it needs labels | the soft term does not: unlabelled inputs do as well (sections 5, 7 and 9) |
 # | the student cannot be better than its teacher | it can: section 7's students see views and crops the teacher's head never trained on |
 # | the larger the teacher, the better the student | what it *knows* counts; see section 6 |
 # | a label-smoothed teacher ruins distillation | disputed; measure it against the spread (section 6) |
@@ -813,7 +830,7 @@ claim(
 #
 # - Forward KL of softened probabilities, sum over classes, mean over examples, times T², alpha beside the labels.
 # - Soft targets carry how classes look alike: enough to recognise a digit never seen.
-# - It wins when the teacher knows more than the student's labels, most of all on unlabelled inputs; with the same labels and no more, it does not.
+# - It wins when the teacher knows more than the student's labels, and unlabelled inputs will do; with the same labels and no more, it does not.
 # - The teacher: eval, no gradient, asked once, keyed by content, same pixels as the student.
 # - Half of MiniLM's layers keep nearly all of its accuracy at about twice the speed.
 # - Always beside it: the same student on labels alone, several seeds.

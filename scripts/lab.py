@@ -30,6 +30,29 @@ START_LIMIT = 120.0  # seconds for JupyterLab to answer
 STOP_LIMIT = 60.0  # seconds for JupyterLab's kernels to end
 LINGER_LIMIT = 5.0  # seconds for JupyterLab itself to end after them
 RUN_ATTEMPTS = 4
+CONTRAST = {"text": 4.5, "sign": 3}  # against what is behind it, at least: WCAG 2.2, level AA
+_FADED = """([selector, least]) => {
+  const channels = colour => colour.match(/[\\d.]+/g).map(Number);
+  const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  const light = rgb => rgb.slice(0, 3).map(value => linear(value / 255))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = node => {
+    for (; node; node = node.parentElement) {
+      const colour = channels(getComputedStyle(node).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const faded = [];
+  for (const node of document.querySelectorAll(selector)) {
+    const own = [...node.childNodes].filter(child => child.nodeType === 3);
+    const text = own.map(child => child.textContent.trim()).join("");
+    if (!text) continue;
+    const [a, b] = [light(channels(getComputedStyle(node).color)), light(behind(node))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < least[text.length > 1 ? "text" : "sign"]) faded.push(node.outerHTML.slice(0, 120));
+  }
+  return faded;
+}"""
 
 
 def free_port() -> int:
@@ -84,6 +107,11 @@ def browser_page(width: int = 1366, height: int = 900) -> Iterator[Page]:
             browser.close()
 
 
+def start_page(address: str) -> str:
+    """The start page's address, from another one of the same server."""
+    return f"{address.partition('/lab')[0]}/lab?course=home&token={TOKEN}"
+
+
 def open_notebook(page: Page, address: str) -> None:
     """Open a notebook and wait until its kernel is idle."""
     page.goto(address)
@@ -123,6 +151,11 @@ def run(page: Page, target: Locator) -> Locator:
                 raise TimeoutError("the cell did not end within 90 seconds")
             return target.locator(".jp-OutputArea")
     raise TimeoutError(f"the cell did not start, although it was run {RUN_ATTEMPTS} times")
+
+
+def faded(page: Page, selector: str) -> list[str]:
+    """The beginnings of those elements whose own text has too little contrast with what is behind it."""
+    return page.evaluate(_FADED, [selector, CONTRAST])
 
 
 def _until(page: Page, limit: float, condition: Callable[[], bool]) -> bool:

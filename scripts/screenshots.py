@@ -1,41 +1,29 @@
-"""Make the pictures of README.md: JupyterLab with lesson 00, a wrong and a right answer, in docs/screenshots/.
+"""Make the pictures of README.md and of the guides in docs/screenshots/: all sets of them, or those named.
 
-python scripts/screenshots.py
+python scripts/screenshots.py [SET ...]
+
+A set is a module of scripts/pictures/ with a function `take(folder)`, which works in an empty folder.
 """
 
+import importlib
+import pkgutil
+import sys
 import tempfile
 from pathlib import Path
 
-import lab
+import pictures
 
-TARGET = lab.ROOT / "docs" / "screenshots"
-ANSWER = """# exercise: to-unit-range (numpy)
-import numpy as np
-
-
-def to_unit_range(images: np.ndarray) -> np.ndarray:
-    return images.astype(np.float32) / {divisor}
-"""
+SETS = sorted(module.name for module in pkgutil.iter_modules(pictures.__path__))
 
 
 def main() -> None:
-    """Take them all."""
-    TARGET.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="tl_course_screenshots_"))
-    with lab.jupyterlab(folder / "course", folder / "home") as address, lab.browser_page(height=760) as page:
-        lab.open_notebook(page, address)
-        page.get_by_role("button", name="No", exact=True).click()
-        page.keyboard.press("Control+b")  # hide the file list
-        lab.run(page, lab.cell(page, 'start("00_start_here")'))
-        for name, divisor in (("exercise_wrong", 256), ("exercise", 255)):
-            target = lab.cell(page, "# exercise: to-unit-range")
-            lab.write(page, target, ANSWER.format(divisor=divisor))
-            lab.run(page, target)
-            lab.run(page, lab.cell(page, 'check("to-unit-range")'))
-            page.locator(".jp-MarkdownCell", has_text="From bytes to the unit range").first.scroll_into_view_if_needed()
-            page.wait_for_timeout(500)
-            page.screenshot(path=TARGET / f"{name}.png")
-            print(f"wrote docs/screenshots/{name}.png")
+    """Take the sets that the command line names."""
+    chosen = sys.argv[1:] or SETS
+    if unknown := set(chosen) - set(SETS):
+        sys.exit(f"error: expected sets out of {', '.join(SETS)}; got {', '.join(sorted(unknown))}")
+    for name in chosen:
+        with tempfile.TemporaryDirectory(prefix="tl_course_screenshots_", ignore_cleanup_errors=True) as folder:
+            importlib.import_module(f"pictures.{name}").take(Path(folder))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,13 @@ WINDOWS = os.name == "nt"
 BIN = VENV / ("Scripts" if WINDOWS else "bin")
 PYTHON = BIN / ("python.exe" if WINDOWS else "python")
 STAMP = VENV / "tl_course_setup"
-STAMPED = ("pyproject.toml", "constraints.txt", "tl_course/asset_table.py", "scripts/setup.py")
+STAMPED = (
+    "pyproject.toml",
+    "constraints.txt",
+    "tl_course/asset_table.py",
+    "scripts/setup.py",
+    "tl_course/lab/install.py",
+)
 VERSIONS = ("3.11", "3.12", "3.13")
 SUPPORTED = "Python 3.11 to 3.13"
 
@@ -60,7 +66,7 @@ def main():
         install_packages()
         if not options.no_system and sys.platform == "linux":
             install_system_packages()
-        install_warm_kernel()
+        install_extensions()
         fetch_assets()
         STAMP.write_text(stamp())
     except SetupError as error:
@@ -162,12 +168,14 @@ def has_library(name):
     return True
 
 
-def install_warm_kernel():
-    command = [str(PYTHON), "-m", "tl_course.grading.warm_kernel", "install"]
-    if subprocess.run(command, cwd=str(ROOT), stdout=subprocess.DEVNULL).returncode:
-        raise SetupError(
-            "expected the warm kernel to be installed; got the lines above; mend that, then run this again"
-        )
+def install_extensions():
+    """The kernel that grading uses, and what JupyterLab shows of the course; both in .venv."""
+    for module in ("tl_course.grading.warm_kernel", "tl_course.lab.install"):
+        command = [str(PYTHON), "-m", module, "install"]
+        if subprocess.run(command, cwd=str(ROOT), stdout=subprocess.DEVNULL).returncode:
+            raise SetupError(
+                f"expected `python -m {module} install` to work; got the lines above; mend that, then run this again"
+            )
 
 
 def install_system_packages():

@@ -17,6 +17,19 @@ os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first: what is short fills the time of two workers to the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A progress file of the test's own: its folder."""
+    monkeypatch.setenv("TL_COURSE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture(scope="session")
 def headings():
     """Lesson id -> its headings, without the marks."""

@@ -22,6 +22,7 @@ DRAWN = (  # what lessons draw
     "more_time",
     "domain_gap",
     "fine_tuning",
+    "learning_rate_curves",
     "fine_tuning_photos",
     "lp_ft",
     "spurious_features",

@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 
-from tl_course import exercises, lessons
+from tl_course import bootstrap_cell, exercises, lessons, quizzes
 from tl_course.errors import BadInput, CourseError
 from tl_course.exercises.engine.stub import stub
 
-HEADER = '# ---\n# title: "99 Small"\n# minutes: 5\n# know_first: "nothing"\n# aims: "test"\n# ---\n'
+HEADER = '# ---\n# title: "99 Small"\n# minutes: 5\n# know_first: "nothing"\n# after: []\n# aims: "test"\n# ---\n'
 SMALL = (
     HEADER
     + """
@@ -78,6 +78,18 @@ def test_committed_notebooks_are_what_the_source_makes(name):
 def test_committed_notebooks_ran_within_the_time_limit(name):
     seconds = lessons.read_notebook(lessons.notebook_path(name)).metadata["tl_course"]["seconds"]
     assert 0 < seconds <= lessons.TIME_LIMIT, "make it faster, or make it again on a quiet machine"
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_lesson_begins_by_getting_the_course_and_ends_with_its_quiz(name):
+    notebook = lessons.read_notebook(lessons.notebook_path(name))
+    first, last = notebook.cells[1], notebook.cells[-1]
+    assert first.source == bootstrap_cell.source() and first.metadata["jupyter"] == {"source_hidden": True}
+    assert not first.outputs and last.source.endswith(f'quiz("{name}")')
+    shown = "".join(str(output.get("data", {}).get("text/html", "")) for output in last.outputs)
+    assert all(f"<code>{question.id}</code>" in shown for question in quizzes.of_lesson(name)), "its static twin"
+    kinds = {kind for cell in notebook.cells for output in cell.get("outputs", []) for kind in output.get("data", {})}
+    assert lessons.WIDGET not in kinds, "without a kernel, widgets are an error message"
 
 
 @pytest.mark.parametrize("name", COMMITTED)
@@ -182,8 +194,9 @@ def test_an_unknown_lesson_is_named(course):
         (HEADER + "\n# %% exercise: masked-meen\n", "masked-mean"),
         (HEADER.replace('# aims: "test"\n', "") + "\n# %%\n1\n", "aims"),
         (HEADER.replace('"test"', '"test') + "\n# %%\n1\n", "header"),
+        (HEADER.replace("[]", '["42"]') + "\n# %%\n1\n", "42"),
     ],
-    ids=["no header", "unknown exercise", "no aims", "broken header"],
+    ids=["no header", "unknown exercise", "no aims", "broken header", "after no lesson"],
 )
 def test_a_broken_source_is_named(course, text, said):
     (course / "lessons" / "99_small.py").write_text(text)
@@ -206,7 +219,7 @@ def test_execution_keeps_outputs_and_writes_the_time(course):
     (course / "lessons" / "99_small.py").write_text(source)
     lessons.build(["99_small"])
     notebook = lessons.read_notebook(lessons.notebook_path("99_small"))
-    outputs = notebook.cells[1].outputs
+    outputs = notebook.cells[2].outputs  # below the header and the cell that gets the course
     assert [output.text for output in outputs] == ["seen\n"]
     assert re.search(r"\*\*Running every cell\*\* \| \d+ s on two cores", notebook.cells[0].source)
     assert lessons.drift("99_small") == []

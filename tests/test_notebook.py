@@ -31,8 +31,10 @@ def shell(tmp_path, monkeypatch):
     made = InteractiveShell.instance()
     made.reset(new_session=True)
     shown: list = []
-    monkeypatch.setattr(notebook, "_display", shown.append)
-    made.run_cell("from tl_course import check, hint, solution, progress, claim", store_history=True)
+    monkeypatch.setattr("tl_course.shown.display", shown.append)
+    made.run_cell(
+        "from tl_course import check, claim, compare, hint, progress, reset, restore, solution", store_history=True
+    )
 
     class Shell:
         displayed = shown
@@ -147,6 +149,32 @@ def test_an_untouched_stub_is_not_an_attempt_that_opens_the_solution(shell):
     shell.run(STUB["pytorch"])
     shell.run(f"check('{NAME}')")
     assert "Try first" in repr(shell.run(f"solution('{NAME}')"))
+
+
+def test_an_answer_is_compared_as_it_was_written(shell):
+    shell.run(HALF)
+    assert "Try first" in repr(shell.run(f"compare('{NAME}')"))
+    shell.run(f"check('{NAME}')")
+    shown = repr(shell.run(f"compare('{NAME}')"))
+    removed = [line for line in shown.splitlines() if line.startswith("+")]
+    assert removed and all("clamp" in line for line in removed)
+
+
+def test_reset_and_restore_lead_there_and_back(shell):
+    from IPython import get_ipython
+
+    assert "Nothing was put aside" in repr(shell.run(f"restore('{NAME}')"))
+    shell.run(HALF)
+    shell.run(f"reset('{NAME}')")
+    assert get_ipython().rl_next_input == STUB["pytorch"].strip()
+    shell.run(STUB["pytorch"])
+    shell.run(f"restore('{NAME}')")
+    assert get_ipython().rl_next_input.strip() == HALF
+
+
+def test_the_start_page_is_a_call_too(shell):
+    page = shell.run("__import__('tl_course').home()")
+    assert "Begin here: 00 Start here" in repr(page) and "class='tl-card" in page._repr_html_()
 
 
 def test_progress(shell):

@@ -1,6 +1,8 @@
 """constraints.txt is the one place with versions; pyproject.toml, environment.yml and the installed ones agree."""
 
 import importlib.metadata
+import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -17,7 +19,11 @@ CONSTRAINTS = [
     Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"
 ]
 PINS = {canonicalize_name(r.name): r.specifier for r in CONSTRAINTS}
-DEPENDENCIES = [Requirement(line) for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]]
+DEPENDENCIES = [
+    requirement
+    for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    if (requirement := Requirement(line)).name != PROJECT["name"]  # an extra of its own
+]
 
 
 def pinned_version(name: str) -> str:
@@ -67,3 +73,17 @@ def test_the_set_up_script_offers_the_pythons_that_pyproject_admits() -> None:
     offered = re.findall(r'"(3\.\d+)"', script.partition("VERSIONS = (")[2].partition(")")[0])
     admitted = SpecifierSet(PROJECT["requires-python"])
     assert offered == [f"3.{minor}" for minor in range(30) if admitted.contains(f"3.{minor}")]
+
+
+def test_binder_and_the_container_take_a_python_that_pyproject_admits_and_the_same_pins() -> None:
+    environment = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text())
+    assert environment["dependencies"][1:] == ["pip"]
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    image, _, tag = container["image"].partition(":")
+    binder = environment["dependencies"][0].removeprefix("python=")
+    assert image == "python" and tag.split("-")[0] == binder
+    assert SpecifierSet(PROJECT["requires-python"]).contains(binder)
+    script = ROOT / "binder" / "postBuild"
+    assert "pip install --no-cache-dir -c constraints.txt -e .\n" in script.read_text()
+    assert "assets fetch\n" in script.read_text() and os.access(script, os.X_OK)
+    assert container["postCreateCommand"] == "python scripts/setup.py"

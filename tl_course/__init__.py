@@ -12,7 +12,8 @@ from tl_course import quiet
 
 if TYPE_CHECKING:
     from tl_course import assets, bench, data, diagrams, evidence, plots, probes, zoo
-    from tl_course.notebook import answer, check, claim, hint, progress, quiz, reset, solution, start
+    from tl_course.assistance import compare, hint, reset, restore, solution
+    from tl_course.notebook import answer, check, claim, home, progress, quiz, start
 
     __version__: str
 
@@ -23,22 +24,28 @@ __all__ = [
     "bench",
     "check",
     "claim",
+    "compare",
     "data",
     "diagrams",
     "evidence",
     "hint",
+    "home",
     "plots",
     "probes",
     "progress",
     "quiz",
     "reset",
+    "restore",
     "solution",
     "start",
     "zoo",
 ]
 
 _MODULES = frozenset({"assets", "bench", "data", "diagrams", "evidence", "plots", "probes", "zoo"})
-_NOTEBOOK = frozenset({"answer", "check", "claim", "hint", "progress", "quiz", "reset", "solution", "start"})
+_FUNCTIONS = {
+    "assistance": frozenset({"compare", "hint", "reset", "restore", "solution"}),
+    "notebook": frozenset({"answer", "check", "claim", "home", "progress", "quiz", "start"}),
+}
 
 quiet.frameworks()
 
@@ -46,8 +53,9 @@ quiet.frameworks()
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return import_module(f"tl_course.{name}")
-    if name in _NOTEBOOK:
-        return getattr(import_module("tl_course.notebook"), name)
+    for module, names in _FUNCTIONS.items():
+        if name in names:
+            return getattr(import_module(f"tl_course.{module}"), name)
     if name == "__version__":
         return import_module("importlib.metadata").version("tl-course")
     raise AttributeError(f"module 'tl_course' has no attribute {name!r}")

@@ -4,53 +4,20 @@ It works in JupyterLab, in exported HTML, and saved to a file, without a network
 """
 
 import base64
-import html
-import json
-import re
-from pathlib import Path
 
 import numpy as np
 
 from tl_course.attention import AttentionMaps
 from tl_course.attention_page import PAGE
 from tl_course.errors import BadInput
+from tl_course.framed_page import FramedPage, as_json, fill
 from tl_course.i18n import _
 
 MOST_TOKENS = 256  # 6 MB of weights with 72 heads; longer texts make pages no browser likes
 ROW, OTHERS, LOWEST, TALLEST = 20, 130, 430, 640  # pixels: a token, what else there is, and the frame's limits
 
 
-class AttentionView:
-    """What `view` returns: shown as a page in a notebook, as a line of text elsewhere.
-
-    Attributes:
-        page: the whole HTML document.
-    """
-
-    def __init__(self, page: str, summary: str, height: int) -> None:
-        self.page, self._summary, self._height = page, summary, height
-
-    def __repr__(self) -> str:
-        return self._summary
-
-    def _repr_html_(self) -> str:
-        """The page in a frame of its own, so that its style and script touch nothing around it."""
-        title, note = html.escape(self._summary), html.escape(_("Nothing above? Trust the notebook, or save the view."))
-        return (
-            f'<iframe srcdoc="{html.escape(self.page)}" title="{title}" sandbox="allow-scripts" '
-            f'style="width:100%;height:{self._height}px;border:0"></iframe><p><small>{title}. {note}</small></p>'
-        )
-
-    def save(self, path: str | Path) -> Path:
-        """Write the page to a file that any browser opens; returns its path."""
-        target = Path(path)
-        if not target.parent.is_dir():
-            raise BadInput(_("a path in an existing folder"), str(target), _("make the folder first"))
-        target.write_text(self.page, encoding="utf-8")
-        return target
-
-
-def view(maps: AttentionMaps, index: int = 0, layer: int = 0, head: int | None = None) -> AttentionView:
+def view(maps: AttentionMaps, index: int = 0, layer: int = 0, head: int | None = None) -> FramedPage:
     """Choose layer and head, point at a token, and see what it attends to.
 
     Weights are rounded to 1/255. The same maps give the same page, to the byte.
@@ -90,7 +57,7 @@ def view(maps: AttentionMaps, index: int = 0, layer: int = 0, head: int | None =
     summary = _("Attention view: {size} tokens, {layers} layers, {heads} heads").format(
         size=size, layers=layers, heads=heads
     )
-    return AttentionView(_page(content, summary), summary, min(TALLEST, max(LOWEST, size * ROW + OTHERS)))
+    return FramedPage(_page(content, summary), summary, f"{min(TALLEST, max(LOWEST, size * ROW + OTHERS))}px")
 
 
 def _page(content: dict[str, object], title: str) -> str:
@@ -107,6 +74,4 @@ def _page(content: dict[str, object], title: str) -> str:
         ),
         "NOSCRIPT": _("This view needs JavaScript; the functions of attention_plots draw the same maps as pictures."),
     }
-    filled = {name: html.escape(text) for name, text in texts.items()}
-    filled["DATA"] = json.dumps(content, ensure_ascii=True).replace("<", "\\u003c")
-    return re.sub("%([A-Z]+)%", lambda found: filled[found[1]], PAGE)
+    return fill(PAGE, texts, {"DATA": as_json(content)})

@@ -6,18 +6,20 @@ What a command needs is imported when it runs, so that `tl-course --help` is ins
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 from click.exceptions import NoSuchCommand
 
-from tl_course import cli_grading, cli_integrity, cli_practice, cli_systems
+from tl_course import cli_grading, cli_integrity, cli_practice, cli_systems, cli_upkeep
 from tl_course.cli_output import answer, json_option, one_line, table
 from tl_course.errors import BadInput, CourseError
 from tl_course.i18n import _
 
 FIRST_LESSON = "00_start_here"
+LAB_CONFIG = Path(__file__).parent / "lab" / "config"  # for `learn` only: no question about news at the first start
 
 
 @click.group(invoke_without_command=True)
@@ -35,6 +37,8 @@ cli.add_command(cli_practice.practice)
 cli.add_command(cli_grading.grade)
 cli.add_command(cli_integrity.similarity)
 cli.add_command(cli_integrity.export)
+cli.add_command(cli_upkeep.update)
+cli.add_command(cli_upkeep.uninstall)
 
 
 @cli.command()
@@ -198,7 +202,7 @@ def notebooks(names: tuple[str, ...], no_execute: bool) -> int:
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def learn(arguments: tuple[str, ...]) -> int:
-    """Open JupyterLab at the first lesson.
+    """Open JupyterLab at the course's start page.
 
     ARGUMENTS, such as --no-browser, go to JupyterLab.
     """
@@ -209,13 +213,16 @@ def learn(arguments: tuple[str, ...]) -> int:
         raise BadInput(_("the course's notebooks"), _("no {path}").format(path=notebook), _("run this from a clone"))
     from jupyterlab.labapp import LabApp
 
+    from tl_course.lab import install
+
+    with suppress(OSError):  # an environment that cannot be written to: the lessons work without the panel
+        install.install()
     os.chdir(ROOT)  # nbgrader_config.py is there
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernels, not a user's of the same name
+    for name, first in {"PATH": Path(sys.executable).parent, "JUPYTER_CONFIG_PATH": LAB_CONFIG}.items():
+        os.environ[name] = os.pathsep.join([str(first), *filter(None, [os.environ.get(name)])])
     given = {argument.partition("=")[0] for argument in arguments}
-    defaults = {
-        "--LabApp.default_url": f"/lab/tree/{notebook.relative_to(ROOT).as_posix()}",
-        "--ServerApp.root_dir": str(ROOT),
-    }
+    defaults = {"--LabApp.default_url": "/lab?course=home", "--ServerApp.root_dir": str(ROOT)}
     options = [f"{name}={value}" for name, value in defaults.items() if name not in given]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")

@@ -7,6 +7,7 @@ from tl_course.errors import BadInput
 from tl_course.plots import OKABE_ITO, STYLE
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 KINDS = {"data": "white", "frozen": OKABE_ITO[5], "trained": OKABE_ITO[4], "plain": "#e6e6e6"}
@@ -14,10 +15,12 @@ KINDS = {"data": "white", "frozen": OKABE_ITO[5], "trained": OKABE_ITO[4], "plai
 
 BOX = (1.9, 1.0)  # width and height of a box, in inches
 GAP = 0.55  # inches between boxes
+LINE = 1.4  # inches from one row to the next
+MOST = 4  # boxes in a row: more make the text too small to read in a notebook
 
 
 def flow(boxes: Sequence[tuple[str, str, str]], title: str, arrows: Sequence[str] = ()) -> "Figure":
-    """Boxes from left to right with arrows between.
+    """Boxes from left to right with arrows between, in rows where there are many.
 
     Args:
         boxes: (name, detail, kind): the detail is a second, smaller line, say a shape; the kind is one of `KINDS`.
@@ -34,33 +37,36 @@ def flow(boxes: Sequence[tuple[str, str, str]], title: str, arrows: Sequence[str
         raise BadInput(f"kinds among {', '.join(KINDS)}", ", ".join(sorted(unknown)), "name one of these")
     if arrows and len(arrows) != len(boxes) - 1:
         raise BadInput(f"{len(boxes) - 1} arrow texts", str(len(arrows)), "give one for each gap between boxes")
-    width = len(boxes) * BOX[0] + (len(boxes) - 1) * GAP
+    rows = -(-len(boxes) // MOST)
+    columns = -(-len(boxes) // rows)
+    margin = GAP if rows > 1 else 0.0  # room for the arrow that comes from the row above
+    width, height = margin + columns * BOX[0] + (columns - 1) * GAP, (rows - 1) * LINE + BOX[1]
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(width + 0.2, BOX[1] + 0.75), layout="constrained")
-        axes.set(xlim=(-0.1, width + 0.1), ylim=(-0.1, BOX[1] + 0.25), aspect="equal")
+        figure, axes = plt.subplots(figsize=(width + 0.2, height + 0.75), layout="constrained")
+        axes.set(xlim=(-0.1, width + 0.1), ylim=(-0.1, height + 0.25), aspect="equal")
         axes.set_axis_off()
         axes.set_title(title)
-        for number, (name, detail, kind) in enumerate(boxes):
-            left = number * (BOX[0] + GAP)
-            axes.add_patch(_box(left, KINDS[kind]))
-            middle = left + BOX[0] / 2
-            axes.text(middle, 0.72, name, ha="center", va="center", weight="bold", fontsize=11)
-            axes.text(middle, 0.44, detail, ha="center", va="center", fontsize=9.5)
-            if kind in ("frozen", "trained"):
-                axes.text(middle, 0.18, kind, ha="center", va="center", fontsize=9, style="italic")
+        for number, box in enumerate(boxes):
+            row, column = divmod(number, columns)
+            left, bottom = margin + column * (BOX[0] + GAP), (rows - 1 - row) * LINE
+            _draw_box(axes, left, bottom, *box)
             if number:
-                start = left - GAP
                 arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 1.4}
-                axes.annotate("", (left, BOX[1] / 2), (start, BOX[1] / 2), arrowprops=arrow)
+                level = bottom + BOX[1] / 2
+                axes.annotate("", (left, level), (left - GAP, level), arrowprops=arrow)
                 if arrows:
-                    axes.text(start + GAP / 2, BOX[1] / 2 + 0.14, arrows[number - 1], ha="center", fontsize=9)
+                    axes.text(left - GAP / 2, level + 0.14, arrows[number - 1], ha="center", fontsize=9)
         plt.close(figure)
     return figure
 
 
-def _box(left: float, colour: str):
+def _draw_box(axes: "Axes", left: float, bottom: float, name: str, detail: str, kind: str) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    return FancyBboxPatch(
-        (left, 0), *BOX, boxstyle="round,pad=0,rounding_size=0.12", facecolor=colour, edgecolor="black", linewidth=1.2
-    )
+    style = {"boxstyle": "round,pad=0,rounding_size=0.12", "edgecolor": "black", "linewidth": 1.2}
+    axes.add_patch(FancyBboxPatch((left, bottom), *BOX, facecolor=KINDS[kind], **style))
+    middle = left + BOX[0] / 2
+    axes.text(middle, bottom + 0.72, name, ha="center", va="center", weight="bold", fontsize=11)
+    axes.text(middle, bottom + 0.44, detail, ha="center", va="center", fontsize=9.5)
+    if kind in ("frozen", "trained"):
+        axes.text(middle, bottom + 0.18, kind, ha="center", va="center", fontsize=9, style="italic")

@@ -166,6 +166,16 @@ def check_nbgrader() -> list[Check]:
     return [Check("nbgrader", "ok", _("{version}: extensions of JupyterLab and of the server").format(version=version))]
 
 
+def check_lab() -> list[Check]:
+    """The course's own extensions of the server and of JupyterLab; everything works without them, by calls."""
+    from tl_course.lab import install
+
+    if install.installed():
+        return [Check("jupyterlab", "ok", _("start page and exercise panel are installed"))]
+    remedy = _("run: {python} -m tl_course.lab.install install").format(python=sys.executable)
+    return [Check("jupyterlab", "warn", _("start page and exercise panel are not installed here"), remedy)]
+
+
 def check_assets() -> list[Check]:
     """The state of each asset."""
     from tl_course import assets
@@ -249,6 +259,7 @@ CHECKS: tuple[Callable[[], list[Check]], ...] = (
     check_packages,
     check_kernel,
     check_nbgrader,
+    check_lab,
     check_assets,
     check_disk,
     check_progress,

@@ -6,7 +6,6 @@ each framework, and the graded check. A cell tagged ``varies`` has output that d
 makes a claim, which asserts its figures instead.
 """
 
-import copy
 import os
 import re
 import subprocess
@@ -17,9 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tl_course import exercises
+from tl_course import exercises, lesson_cells
 from tl_course.errors import BadInput, CourseError
-from tl_course.exercises.engine.stub import marker, solution
 from tl_course.i18n import _
 
 if TYPE_CHECKING:
@@ -29,9 +27,10 @@ ROOT = Path(__file__).parent.parent
 SOURCES, SOLUTIONS, RELEASED = ROOT / "lessons", ROOT / "solutions", ROOT / "notebooks"
 CELL_LIMIT = 300  # seconds for one cell
 TIME_LIMIT = 120  # seconds for one notebook; a test holds the measured times to it
-HEADER_KEYS = ("title", "minutes", "know_first", "aims")
-_CLAIM = re.compile(r"^claim\(", re.MULTILINE)
-NBGRADER = {"schema_version": 3, "task": False}
+HEADER_KEYS = ("title", "minutes", "know_first", "after", "aims")
+_EXERCISE = re.compile(r"^# %% exercise: *(\S+)", re.MULTILINE)
+_HEADER = re.compile(r"# ---\n(.*?)# ---\n", re.DOTALL)
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def names() -> list[str]:
@@ -44,16 +43,47 @@ def notebook_path(name: str, folder: Path = SOLUTIONS) -> Path:
     return folder / name / f"{name}.ipynb"
 
 
+def header(name: str) -> dict[str, Any]:
+    """What a lesson's header says: title, minutes, know_first, after (the lessons to do before), aims.
+
+    Raises:
+        BadInput: it lacks one of these, or is no YAML.
+    """
+    import yaml
+
+    remedy = "see CONTRIBUTING.md, add a lesson"
+    text = (SOURCES / f"{name}.py").read_text(encoding="utf-8")
+    found = _HEADER.match(text)
+    if found is None:
+        raise BadInput("a lesson that starts with a YAML header", name, remedy)
+    try:
+        values = yaml.safe_load(found[1].replace("# ", ""))
+    except yaml.YAMLError as error:
+        raise BadInput("a YAML header", f"{name}: {' '.join(str(error).split())}", remedy) from error
+    missing = [key for key in HEADER_KEYS if key not in (values or {})]
+    if missing:
+        raise BadInput(f"a header with {', '.join(HEADER_KEYS)}", f"{name} without {', '.join(missing)}", remedy)
+    numbers = {other[:2]: other for other in names()}
+    unknown = [number for number in values["after"] if number not in numbers]
+    if unknown:
+        raise BadInput(f"lessons among {', '.join(numbers)} in `after`", f"{name}: {', '.join(unknown)}", remedy)
+    return {**values, "after": [numbers[number] for number in values["after"]]}
+
+
+def exercises_of(name: str) -> list[str]:
+    """The ids of the exercises that stand in a lesson, in order."""
+    return _EXERCISE.findall((SOURCES / f"{name}.py").read_text(encoding="utf-8"))
+
+
 def listing() -> list[dict[str, Any]]:
     """Every lesson as plain data: the rows of ``tl-course lessons``."""
     rows = []
     for name in names():
-        source = _read(name)
-        used = [exercises.get(_exercise_id(cell)) for cell in source.cells if _exercise_id(cell)]
-        known = {"id": name, "title": source.metadata["title"], "minutes": source.metadata["minutes"]}
+        known, used = header(name), [exercises.get(one) for one in exercises_of(name)]
         frameworks = sorted({framework for exercise in used for framework in exercise.variants})
-        claims = sum(1 for cell in source.cells if cell.cell_type == "code" and _CLAIM.search(cell.source))
-        rows.append({**known, "frameworks": frameworks, "exercises": [e.id for e in used], "claims": claims})
+        row = {"id": name, **{key: known[key] for key in ("title", "minutes", "after")}, "frameworks": frameworks}
+        claims = len(lesson_cells.CLAIM.findall((SOURCES / f"{name}.py").read_text(encoding="utf-8")))
+        rows.append({**row, "exercises": [exercise.id for exercise in used], "claims": claims})
     return rows
 
 
@@ -84,10 +114,14 @@ def compose(name: str, seconds: int | None) -> "NotebookNode":
     import nbformat
 
     source = _read(name)
-    cells = [_header(source.metadata, name, seconds)]
+    cells = [lesson_cells.header(source.metadata, name, seconds)]
     for cell in source.cells:
-        exercise_id = _exercise_id(cell)
-        cells += _exercise_cells(exercise_id) if exercise_id else [_plain_cell(cell, name, len(cells))]
+        if exercise_id := _exercise_id(cell):
+            cells += lesson_cells.exercise_cells(exercise_id)
+        else:
+            cells.append(lesson_cells.plain_cell(cell, name, len(cells)))
+    cells[1:1] = [lesson_cells.bootstrap(name)]  # last, as the number of cells before it is part of a cell's id
+    cells += lesson_cells.quiz_cells(name)
     metadata = {
         "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -154,20 +188,10 @@ def write_notebook(notebook: "NotebookNode", path: Path) -> None:
 
 def _read(name: str) -> "NotebookNode":
     import jupytext
-    import yaml
 
+    values = header(name)
     source = jupytext.read(SOURCES / f"{name}.py", fmt="py:percent")
-    header = source.cells.pop(0) if source.cells and source.cells[0].cell_type == "raw" else None
-    if header is None:
-        raise BadInput("a lesson that starts with a YAML header", name, "see CONTRIBUTING.md, add a lesson")
-    remedy = "see CONTRIBUTING.md, add a lesson"
-    try:
-        values = yaml.safe_load(header.source.strip().strip("-"))
-    except yaml.YAMLError as error:
-        raise BadInput("a YAML header", f"{name}: {' '.join(str(error).split())}", remedy) from error
-    missing = [key for key in HEADER_KEYS if key not in (values or {})]
-    if missing:
-        raise BadInput(f"a header with {', '.join(HEADER_KEYS)}", f"{name} without {', '.join(missing)}", remedy)
+    source.cells.pop(0)  # the header
     source.metadata.update(values)
     return source
 
@@ -175,66 +199,6 @@ def _read(name: str) -> "NotebookNode":
 def _exercise_id(cell: "NotebookNode") -> str | None:
     title = cell.metadata.get("title", "")
     return title.removeprefix("exercise:").strip() if title.startswith("exercise:") else None
-
-
-def _header(metadata: dict[str, Any], name: str, seconds: int | None) -> "NotebookNode":
-    import nbformat
-
-    ran = _("not measured yet") if seconds is None else _("{seconds} s on two cores").format(seconds=seconds)
-    rows = [
-        (_("Time"), _("about {minutes} minutes with the exercises").format(minutes=metadata["minutes"])),
-        (_("Running every cell"), ran),
-        (_("Know first"), metadata["know_first"]),
-        (_("You will be able to"), metadata["aims"]),
-    ]
-    table = "\n".join(f"| **{title}** | {text} |" for title, text in rows)
-    source = f"# {metadata['title']}\n\n| | |\n|:--|:--|\n{table}"
-    return nbformat.v4.new_markdown_cell(source, id=f"{name}-header")
-
-
-def _plain_cell(cell: "NotebookNode", name: str, number: int) -> "NotebookNode":
-    new = copy.deepcopy(cell)
-    new.id = f"{name}-{number:03d}"
-    tags = list(new.metadata.get("tags", []))
-    if new.cell_type == "code":
-        new.execution_count, new.outputs = None, []
-        # A claim asserts what it measured; the figures it shows differ a little between machines.
-        tags += ["nbval-ignore-output"] if "varies" in tags or _CLAIM.search(new.source) else []
-    new.metadata = type(new.metadata)({"tags": tags} if tags else {})
-    return new
-
-
-def _exercise_cells(exercise_id: str) -> list["NotebookNode"]:
-    import nbformat
-
-    exercise = exercises.get(exercise_id)
-    stars = "\N{BLACK STAR}" * exercise.difficulty + "\N{WHITE STAR}" * (5 - exercise.difficulty)
-    about = _("{points} points · about {minutes} minutes · difficulty {stars}")
-    about = about.format(points=exercise.points, minutes=exercise.minutes, stars=stars)
-    help_line = _('Stuck? `hint("{id}")` in a new cell. Afterwards: `solution("{id}")`.').format(id=exercise_id)
-    either = (
-        _("Answer in one framework or in both: the better answer counts.") + " " if len(exercise.variants) > 1 else ""
-    )
-    statement = f"### {_('Exercise')}: {exercise.title}\n\n{about}\n\n{exercise.statement}\n\n{either}{help_line}"
-    cells = [nbformat.v4.new_markdown_cell(statement, id=f"{exercise_id}-statement")]
-    for framework, variant in exercise.variants.items():
-        grade_id = f"{exercise_id}-{framework}"
-        code = f"{marker(exercise_id, framework)}\n{solution(variant).strip()}"
-        nbgrader = {**NBGRADER, "grade": False, "grade_id": grade_id, "locked": False, "solution": True}
-        cells.append(nbformat.v4.new_code_cell(code, id=grade_id, metadata={"nbgrader": nbgrader}))
-    grade_id = f"{exercise_id}-check"
-    nbgrader = {
-        **NBGRADER,
-        "grade": True,
-        "grade_id": grade_id,
-        "locked": True,
-        "points": exercise.points,
-        "solution": False,
-    }
-    code = f'check("{exercise_id}")\n### BEGIN HIDDEN TESTS\nfrom tl_course.notebook import grading_seed\n\n'
-    code += f'check("{exercise_id}", seed=grading_seed())\n### END HIDDEN TESTS'
-    cells.append(nbformat.v4.new_code_cell(code, id=grade_id, metadata={"nbgrader": nbgrader}))
-    return cells
 
 
 def _environment() -> dict[str, str]:
@@ -268,5 +232,8 @@ def _execute(notebook: "NotebookNode", name: str) -> "NotebookNode":
 
 
 def _stable_outputs(outputs: list["NotebookNode"]) -> list["NotebookNode"]:
-    """Outputs without what changes from run to run and nobody reads."""
-    return [output for output in outputs if not (output.output_type == "stream" and output.name == "stderr")]
+    """Outputs without what changes from run to run and nobody reads; of widgets, which are gone, only their twins."""
+    kept = [output for output in outputs if not (output.output_type == "stream" and output.name == "stderr")]
+    for output in kept:
+        output.get("data", {}).pop(WIDGET, None)
+    return kept

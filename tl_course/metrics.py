@@ -137,7 +137,7 @@ def expected_calibration_error(y: np.ndarray, probabilities: np.ndarray, bins: i
     """How far confidence is from accuracy (Naeini et al., 2015; Guo et al., 2017, equation 3).
 
     Predictions are sorted into bins of equal width by their confidence (the largest probability), a bin holding its
-    upper edge; the error is the mean over all examples of |accuracy - mean confidence| of their bin.
+    upper edge; the error is the mean over all examples of `|accuracy - mean confidence|` of their bin.
 
     Args:
         y: int (N,).

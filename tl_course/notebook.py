@@ -1,41 +1,25 @@
-"""What lessons and learners call in a notebook: start, check, hint, solution, reset, progress and claim."""
+"""What lessons and learners call in a notebook: start, check, quiz, answer, progress, home and claim."""
 
 import html
 import secrets
-import sys
 from dataclasses import replace
 from typing import Any
 
-from tl_course import exercises, progress_file, records
-from tl_course.errors import BadInput, CourseError
+from tl_course import exercises, records
+from tl_course.errors import BadInput
 from tl_course.exercises.engine.checking import check_source
-from tl_course.exercises.engine.dependencies import find_answer
-from tl_course.exercises.engine.exercise import PUBLIC_SEED, Exercise, chosen_seed
+from tl_course.exercises.engine.exercise import PUBLIC_SEED, chosen_seed
 from tl_course.exercises.engine.render import box
 from tl_course.exercises.engine.runner import runner
-from tl_course.exercises.engine.stub import marker, stub
+from tl_course.exercises.engine.stub import marker
 from tl_course.exercises.engine.verdict import Verdict
 from tl_course.i18n import _
-
-_cells: list[str] = []  # source of the cells run so far, the current one last
-_watched: dict[str, Any] = {}  # the shell whose cells they are
+from tl_course.notebook_cells import answer_source
+from tl_course.shown import Shown, quietly
 
 
 class ClaimFailed(AssertionError):
     """A statement of a lesson that its measurement does not bear out."""
-
-
-class Shown:
-    """Something to read: HTML in a notebook, text elsewhere."""
-
-    def __init__(self, text: str, content: str) -> None:
-        self.text, self.content = text, content
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def _repr_html_(self) -> str:
-        return self.content
 
 
 def start(lesson: str) -> None:
@@ -69,7 +53,7 @@ def check(exercise_id: str, framework: str | None = None, seed: int | None = Non
     """
     exercise = exercises.get(exercise_id)
     frameworks = [framework] if framework else list(exercise.variants)
-    sources = {name: _answer(exercise, name) for name in frameworks}
+    sources = {name: answer_source(exercise, name) for name in frameworks}
     if not any(sources.values()):
         heads = _(" or ").join(f"`{marker(exercise_id, name)}`" for name in frameworks)
         problem = _("first run the cell with your answer, the one headed {heads}").format(heads=heads)
@@ -86,49 +70,6 @@ def check(exercise_id: str, framework: str | None = None, seed: int | None = Non
 def grading_seed() -> int:
     """A grading seed nobody knows beforehand; ``TL_COURSE_SEED`` sets it, to grade an appeal on the same inputs."""
     return secrets.randbits(31) if (chosen := chosen_seed()) is None else chosen
-
-
-def hint(exercise_id: str, number: int | None = None) -> Shown:
-    """The next hint for an exercise, or the one with this number (1 to 3)."""
-    exercise = exercises.get(exercise_id)
-    count = len(exercise.hints)
-    if number is not None and not 1 <= number <= count:
-        raise BadInput(f"a hint number from 1 to {count}", repr(number), "call hint without a number for the next one")
-    chosen: int = number or min(_quietly(records.hints_taken, exercise_id, default=0) + 1, count)
-    _quietly(records.record_hint, exercise_id, chosen)
-    title = _("Hint {number} of {count}").format(number=chosen, count=count)
-    text = exercise.hints[chosen - 1]
-    return Shown(f"{title}: {text}", box(f"<strong>{html.escape(title)}</strong><br>{html.escape(text)}"))
-
-
-def solution(exercise_id: str, anyway: bool = False) -> Shown:
-    """The reference answer, in every framework, once you have tried (or ``anyway=True``)."""
-    exercise = exercises.get(exercise_id)
-    if not anyway and not _quietly(records.attempts, exercise_id, default=[]):
-        text = _(
-            "Try first: run your answer and check it. To see the solution all the same: solution({id}, anyway=True)"
-        )
-        text = text.format(id=repr(exercise_id))
-        return Shown(text, box(html.escape(text)))
-    parts = {name: variant.reference.strip() for name, variant in exercise.variants.items()}
-    plain = "\n\n".join(f"# {name}\n{code}" for name, code in parts.items())
-    shown = "".join(
-        f"<strong>{html.escape(name)}</strong><pre>{html.escape(code)}</pre>" for name, code in parts.items()
-    )
-    return Shown(plain, box(shown + _questions(exercise)))
-
-
-def reset(exercise_id: str, framework: str | None = None) -> Shown:
-    """Put the starting code of an exercise into a new cell below. Your own cell and all your attempts stay."""
-    exercise = exercises.get(exercise_id)
-    name = framework or next(iter(exercise.variants))
-    code = f"{marker(exercise_id, name)}\n{stub(exercise.variant(name)).strip()}"
-    _shell().set_next_input(code)
-    text = _(
-        "The starting code is in the new cell below. Copy it over your answer's cell to start again; nothing was "
-        "removed."
-    )
-    return Shown(text, box(html.escape(text)))
 
 
 def quiz(lesson: str, panel: bool = True) -> Shown | None:
@@ -188,6 +129,17 @@ def progress(lesson: str | None = None) -> Shown:
     return Shown(plain, f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
+def home() -> Shown:
+    """The start page: the lessons as a map, what you have done and what is due, and where to go on."""
+    from tl_course import home_page
+    from tl_course.practice.panel_parts import lesson_link
+    from tl_course.standing import standing
+
+    now = standing()
+    page = home_page.as_html(now, lambda lesson, _exercise, content: lesson_link(lesson, content))
+    return Shown(home_page.as_text(now), page)
+
+
 def claim(statement: str, holds: bool, measured: str = "") -> Shown:
     """Assert a statement of the lesson on what was just measured.
 
@@ -208,62 +160,7 @@ def claim(statement: str, holds: bool, measured: str = "") -> Shown:
     return Shown(_("claim holds: {statement}").format(statement=statement), box(shown, "#1a8f5c"))
 
 
-def _answer(exercise: Exercise, framework: str) -> str | None:
-    entry = exercise.variant(framework).entry
-    several = len(exercise.variants) > 1
-    _shell()
-    return find_answer(_cells[:-1], marker(exercise.id, framework), "" if several else entry)
-
-
-def _watch() -> Any:
-    """Keep the source of every cell that is run from now on, and of those run before; gives IPython's shell, or None.
-
-    IPython's own history would do, but runs that keep none, such as nbval's, leave it empty.
-    """
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None and shell is not _watched.get("shell"):
-        _watched["shell"] = shell
-        _cells[:] = shell.user_ns.get("In", [])
-        shell.events.register("pre_run_cell", lambda info: _cells.append(shell.transform_cell(info.raw_cell)))
-    return shell
-
-
-def _shell() -> Any:
-    shell = _watch()
-    if shell is None:
-        raise CourseError(
-            _("this works in a notebook; for a file use `tl-course check FILE --exercise ID --framework F`")
-        )
-    return shell
-
-
 def _record(verdicts: dict[str, Verdict], sources: dict[str, str | None]) -> None:
     for name, verdict in verdicts.items():
         if verdict.answered:
-            _quietly(records.record_attempt, verdict, sources[name])
-
-
-def _quietly(call: Any, *arguments: Any, default: Any = None) -> Any:
-    """Call what keeps the progress; where it cannot be kept, say so and go on."""
-    try:
-        return call(*arguments)
-    except progress_file.ProgressError as error:
-        _display(Shown(str(error), box(html.escape(str(error)))))
-        return default
-
-
-def _questions(exercise: Exercise) -> str:
-    items = "".join(
-        f"<details><summary>{html.escape(asked.question)}</summary><p>{html.escape(asked.answer)}</p></details>"
-        for asked in exercise.follow_ups
-    )
-    return f"<strong>{html.escape(_('Asked next in an interview'))}</strong>{items}"
-
-
-def _display(shown: Any) -> None:
-    from IPython.display import display
-
-    display(shown)
-
-
-_watch()
+            quietly(records.record_attempt, verdict, sources[name])

@@ -57,7 +57,7 @@ def write(path: str | Path, model: "ModelProto", description: Description) -> Pa
     """Write the file, replacing one that is there only when all is written; missing folders are made.
 
     Args:
-        path: usually *.onnx.
+        path: usually ends in .onnx.
         model: takes "images" float32 in the description's layout, or "input_ids" and "attention_mask" int64 (N, L);
             gives logits (N, K). Other metadata is taken out of it: exporters write paths of source files there.
         description: of these.

@@ -45,6 +45,8 @@ TABLES = {  # the columns beside id; the first one is what rows are looked up by
         "false_alarms": WHOLE,
         "faults": WHOLE,
     },
+    "kept": {"exercise": TEXT, "framework": TEXT, "at": NUMBER, "source": TEXT},  # answers put aside by a reset
+    "worked": {"exercise": TEXT, "at": NUMBER, "seconds": NUMBER},  # time at an answer's cell
     "quiz_answers": {"question": TEXT, "at": NUMBER, "answer": TEXT, "correct": WHOLE},
 }
 _SCHEMA = zlib.crc32(repr(TABLES).encode()) >> 1  # tells whether a file has them all; SQLite keeps 31 bits

@@ -1,4 +1,4 @@
-"""What a learner has done in the exercises: attempts with the answer's text, hints taken, best results."""
+"""What a learner has done in the exercises: attempts with the answer's text, hints, texts put aside, time, results."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ def record_attempt(verdict: "Verdict", source: str) -> None:
         score=verdict.score,
         seconds=verdict.seconds,
         diagnosis=verdict.diagnosis,
-        source=source.encode(errors="replace").decode(),  # SQLite takes no lone surrogates
+        source=_storable(source),
     )
 
 
@@ -41,6 +41,29 @@ def hints_taken(exercise_id: str) -> int:
 def attempts(exercise_id: str) -> list[dict[str, Any]]:
     """Every attempt at an exercise, oldest first: exercise, framework, at, score, seconds, diagnosis, source."""
     return select("SELECT * FROM attempts WHERE exercise = :exercise ORDER BY id", exercise=exercise_id)
+
+
+def record_kept(exercise_id: str, framework: str, source: str) -> None:
+    """Put an answer's text aside."""
+    insert("kept", exercise=exercise_id, framework=framework, at=time.time(), source=_storable(source))
+
+
+def kept(exercise_id: str, framework: str) -> list[str]:
+    """The texts put aside for an exercise in a framework, oldest first."""
+    query = "SELECT source FROM kept WHERE exercise = :exercise AND framework = :framework ORDER BY id"
+    return [row["source"] for row in select(query, exercise=exercise_id, framework=framework)]
+
+
+def record_work(exercise_id: str, seconds: float) -> None:
+    """Write down time spent at an exercise's cells."""
+    insert("worked", exercise=exercise_id, at=time.time(), seconds=seconds)
+
+
+def seconds_worked(exercise_id: str | None = None) -> float:
+    """The time spent at an exercise's cells so far, or at all exercises', as far as JupyterLab saw it."""
+    chosen = "" if exercise_id is None else "WHERE exercise = :exercise"
+    rows = select(f"SELECT sum(seconds) AS seconds FROM worked {chosen}", exercise=exercise_id)
+    return rows[0]["seconds"] or 0.0
 
 
 def summary() -> list[dict[str, Any]]:
@@ -68,3 +91,8 @@ def summary() -> list[dict[str, Any]]:
         }
         rows.append({**known, **done})
     return rows
+
+
+def _storable(text: str) -> str:
+    """The text as SQLite takes it: without lone surrogates."""
+    return text.encode(errors="replace").decode()

@@ -1,9 +1,7 @@
 """formgrader's own buttons: a submission is judged in the sandbox, marked, and its feedback is made."""
 
-import os
-import sys
-
 import lab
+import nbgrader_lab
 import pytest
 from nbgrader.api import Gradebook
 
@@ -32,24 +30,19 @@ def root(tmp_path_factory):
     return root
 
 
-def test_the_buttons_of_a_submission(root, monkeypatch):
-    monkeypatch.setenv("PATH", os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"])
+def test_the_buttons_of_a_submission(root):
     with (
         lab.served(["jupyter", "lab", "--allow-root"], root, root.parent / "home") as address,
         lab.browser_page() as page,
     ):
-        page.goto(f"{address}/lab?token={lab.TOKEN}")
+        nbgrader_lab.sign_in(page, address)
         page.goto(f"{address}/formgrader/manage_submissions/small")
         for student, shown in (("s000", "0 / 3"), ("s001", "3 / 3")):
-            row = page.locator("tr", has=page.locator(".student-id", has_text=student))
+            row = nbgrader_lab.row(page, "student-id", student)
             row.get_by_text("needs autograding").wait_for()
-            row.locator(".autograde a").click()
-            page.get_by_text("Successfully autograded").wait_for()
-            page.get_by_role("button", name="OK").click()
+            assert nbgrader_lab.press(page, row, "autograde") == "Success"
             row.get_by_text(shown, exact=True).wait_for()
-            row.locator(".generate-feedback a").click()
-            page.get_by_text("Successfully generated feedback").wait_for()
-            page.get_by_role("button", name="OK").click()
+            assert nbgrader_lab.press(page, row, "generate-feedback") == "Success"
             feedback = (root / "feedback" / student / "small" / "small.html").read_text(encoding="utf-8")
             assert "HIDDEN TESTS" not in feedback and "[2.0, 8.0]" not in feedback
     graded = read_notebook(root / RIGHT.replace("submitted", "autograded"))

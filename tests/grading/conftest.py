@@ -16,6 +16,7 @@ LESSON = f"""# ---
 # title: "99 Quick"
 # minutes: 5
 # know_first: "nothing"
+# after: []
 # aims: "test"
 # ---
 

@@ -18,6 +18,7 @@ SMALL = """# ---
 # title: "99 Small"
 # minutes: 5
 # know_first: "nothing"
+# after: []
 # aims: "test"
 # ---
 

@@ -220,7 +220,8 @@ def test_a_scheduler_that_dies_does_not_hang(dask_cluster):
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nowhere", "tcp://", "http://127.0.0.1:9"])
-def test_an_address_without_a_scheduler_is_one_line(address):
+def test_an_address_without_a_scheduler_is_one_line(address, monkeypatch):
+    monkeypatch.setattr(scheduler, "CONNECT_LIMIT", 1.0)
     with (
         pytest.raises(BadInput, match="the address of a Dask scheduler") as caught,
         scheduler.cluster(address, [], Limits(), False),

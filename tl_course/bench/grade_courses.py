@@ -13,6 +13,7 @@ from tl_course import exercises, lessons
 from tl_course.errors import CourseError
 from tl_course.exercises.engine.exercise import Exercise
 from tl_course.exercises.engine.stub import marker
+from tl_course.lesson_cells import NBGRADER
 
 PLAIN_CONFIG = """
 from nbgrader.converters import GenerateAssignment
@@ -106,8 +107,8 @@ def environment(root: Path) -> dict[str, str]:
 def _own(kind: Kind) -> NotebookNode:
     v4 = nbformat.v4
     answer = f"def scale(values, factor):\n    ### BEGIN SOLUTION\n    {kind.body}\n    ### END SOLUTION"
-    solution = {**lessons.NBGRADER, "grade": False, "locked": False, "solution": True, "grade_id": "scale"}
-    test = {**lessons.NBGRADER, "grade": True, "locked": True, "solution": False, "points": 3, "grade_id": "scale-test"}
+    solution = {**NBGRADER, "grade": False, "locked": False, "solution": True, "grade_id": "scale"}
+    test = {**NBGRADER, "grade": True, "locked": True, "solution": False, "points": 3, "grade_id": "scale-test"}
     cells = [
         *(v4.new_code_cell(source, id=f"cell-{number}") for number, source in enumerate(kind.cells)),
         v4.new_code_cell(answer, id="scale", metadata={"nbgrader": solution}),

@@ -168,7 +168,7 @@ class EncoderOutput(NamedTuple):
 class Encoder(keras.Model):
     """Embeddings and a stack of blocks: BERT as it stands, and GPT with causal=True and pre-norm. Built when made.
 
-    In a functional model (on `keras.Input`s) call it with output_attentions=True, as Keras allows no None among outputs
+    In a functional model (on `keras.Input`) call it with output_attentions=True, as Keras allows no None among outputs
     there; here the maps cost nothing extra.
 
     Args:

@@ -27,7 +27,7 @@ def export_onnx(classifier: Classifier, path: str | Path, *, image_size: int | N
 
     Args:
         classifier: left as it was.
-        path: usually *.onnx.
+        path: usually ends in .onnx.
         image_size: height and width of the images, needed only where the classifier takes any.
 
     Raises:

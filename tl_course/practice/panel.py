@@ -7,13 +7,13 @@ import ipywidgets as widgets
 
 from tl_course import i18n
 from tl_course.i18n import _
-from tl_course.notebook import Shown
 from tl_course.practice import clinic as cases
 from tl_course.practice import panel_clinic
 from tl_course.practice.panel_cards import CardsView
 from tl_course.practice.panel_mock import MockView
 from tl_course.practice.panel_parts import present
 from tl_course.practice.panel_progress import ProgressView
+from tl_course.shown import Shown
 
 _open: list[MockView] = []  # the one whose clock may be running
 

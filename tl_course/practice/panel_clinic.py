@@ -9,7 +9,6 @@ from tl_course import records
 from tl_course.errors import BadInput
 from tl_course.exercises.engine.render import box
 from tl_course.i18n import _
-from tl_course.notebook import Shown
 from tl_course.practice import clinic
 from tl_course.practice.clinic import Case, Search
 from tl_course.practice.panel_parts import (
@@ -23,6 +22,7 @@ from tl_course.practice.panel_parts import (
     soft,
     titled,
 )
+from tl_course.shown import Shown
 
 FOUND, MISSED = "\N{CHECK MARK}", "\N{BALLOT X}"
 

@@ -14,8 +14,8 @@ from IPython.display import display
 
 from tl_course.errors import CourseError
 from tl_course.i18n import _
-from tl_course.notebook import Shown
 from tl_course.practice.mock_report import section
+from tl_course.shown import Shown
 
 # Only colours of the notebook's own theme, so that light and dark both work.
 STYLE = """<style>
@@ -180,9 +180,9 @@ def program(source: str, label: str, numbers: bool = False) -> str:
     return f"<pre tabindex='0' role='region' aria-label='{html.escape(label)}'>{joined}</pre>"
 
 
-def lesson_link(link: str) -> str:
-    """A lesson's section; where its notebook lies near the one that is open, a link that opens it there."""
-    text = markup(section(link))
+def lesson_link(link: str, content: str | None = None) -> str:
+    """A lesson's section, or other HTML, as a link where its notebook lies near the one that is open."""
+    text = content or markup(section(link))
     lesson, _mark, beginning = link.partition("#")
     for folder in (Path.cwd(), *Path.cwd().parents[:3]):
         for path in (folder / lesson, folder / "notebooks" / lesson):

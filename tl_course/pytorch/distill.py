@@ -82,8 +82,8 @@ def distill(
         num_views: how many augmented views of every image there are; each costs a run of the teacher and memory for
             the pixels.
         cache: keeps the teacher's answers for other runs too, in memory or on disk; None: for this run.
-        lr, backbone_lr, layer_decay, weight_decay, batch_size, warmup, augment, l2_sp, patience, restore_best,
-            mixed_precision, seed, val_fraction, progress: see `fit`.
+        lr, backbone_lr, layer_decay, weight_decay, batch_size, warmup, augment, l2_sp, patience: see `fit`.
+        restore_best, mixed_precision, seed, val_fraction, progress: see `fit`.
 
     Raises:
         BadInput: teacher, student and data do not fit, the teacher is the student or answers like it, gives

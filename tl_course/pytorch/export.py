@@ -39,7 +39,7 @@ def export_onnx(classifier: Classifier | TextClassifier, path: str | Path, *, im
 
     Args:
         classifier: left as it was.
-        path: usually *.onnx.
+        path: usually ends in .onnx.
         image_size: height and width of the images, needed only where the classifier takes any.
 
     Raises:

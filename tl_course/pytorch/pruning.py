@@ -75,8 +75,8 @@ def sparsity(model: nn.Module) -> float:
 def prune_channels(model: nn.Module, share: float, *, round_to: int = 1) -> nn.Module:
     """A copy without the weakest channels of every convolution whose channels only reach one other layer.
 
-    The filters of least weight go (Li et al., 2017), each measured as it works with its BatchNorm, |w|_1 |gain| /
-    sqrt(var + eps). With a channel go its BatchNorm's numbers, its depthwise filter, and the inputs of the layer that
+    The filters of least weight go (Li et al., 2017), each measured as it works with its BatchNorm, `|w|_1 |gain| /
+    sqrt(var + eps)`. With a channel go its BatchNorm's numbers, its depthwise filter, and the inputs of the layer that
     reads it. A channel that is added to others, as at the end of a residual block, stays: its partners would have to
     go too. The copy is an ordinary, smaller network; it has to be fine-tuned, and can be exported. `Classifier.load`
     builds full networks and does not take its weights.

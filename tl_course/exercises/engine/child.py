@@ -6,6 +6,7 @@ Messages are packed plain data (see plain.py), each after its length in eight by
 
 import contextlib
 import faulthandler
+import gc
 import importlib
 import linecache
 import os
@@ -69,6 +70,7 @@ def preload(process: str) -> None:
         torchvision()  # so that it can be imported where its compiled extension does not load
     for module in PRELOAD[process]:
         importlib.import_module(module)
+    gc.freeze()  # collecting garbage, as `keras.utils.clear_session` does, passes over what stays for good
 
 
 def serve(stream: BinaryIO, process: str, folder: str) -> None:

@@ -93,6 +93,11 @@ def judge(exercise: Exercise, cases: list[Case], run: Run) -> tuple[list[Line], 
     return [_line(exercise, name, findings[name], holding, counting) for name in exercise.criteria], problem
 
 
+def passes(exercise: Exercise, case: Case, run: Run) -> bool:
+    """Whether a run on this case alone fails none of its criteria. Runs no learner code."""
+    return run.state == "ran" and all(found.passed for found in _judge_case(exercise, case, run.observations[0]))
+
+
 def _line(exercise: Exercise, name: str, findings: list[Finding], holding: set[str], counting: set[str]) -> Line:
     criterion = exercise.criteria[name]
     message = next((finding.message for finding in findings if not finding.passed), "")
