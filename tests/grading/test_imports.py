@@ -24,6 +24,7 @@ REACHES = {
     "exec(eval('\"import tl_course.exercises\"'))": "exec() of a text made at run time",
     "eval(\"__import__('tl_course.exercises')\")": "names tl_course.exercises",
     "from tl_course import solution": "imports tl_course.solution",
+    "from tl_course import compare": "imports tl_course.compare",
     "from tl_course.notebook import solution": "imports tl_course.notebook.solution",
     "open('../../source/ps1/ps1.ipynb')": "names the path source/",
     "from pathlib import Path\nPath('..') / 'x'": "line 2: names the path ..",

@@ -15,9 +15,10 @@ from tl_course.grading.fingerprints import LONGEST
 from tl_course.i18n import _
 
 PACKAGE = "tl_course"
-# What lessons give learners and what tells no answer. Not `solution`, which shows the reference.
+# What lessons give learners and what tells no answer. Not `solution` and `compare`, which show the reference.
 OPEN_NAMES = frozenset(
-    {"assets", "check", "claim", "data", "diagrams", "evidence", "hint", "plots", "progress", "reset", "start", "zoo"}
+    {"answer", "assets", "check", "claim", "data", "diagrams", "evidence", "hint", "home", "plots", "progress", "quiz"}
+    | {"reset", "restore", "start", "zoo"}
 )
 _MODULE = re.compile(rf"\b{PACKAGE}(?:\.\w+)*\b")
 _PATHS = {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from tl_course import notebook, records
+from tl_course import assistance, records
 from tl_course.errors import CourseError
 from tl_course.exercises.engine.checking import check_source
 from tl_course.exercises.engine.render import as_html
@@ -151,7 +151,7 @@ class OpenQuestion(View):
             self.next.focus()
 
     def _hint(self) -> None:
-        self.verdict.value = notebook.hint(self.item.id).content
+        self.verdict.value = assistance.hint(self.item.id).content
 
     def _next(self) -> None:
         if self._ticker is not None:
