@@ -83,9 +83,10 @@ claim(
 # raise NotImplementedError()
 # ```
 #
-# with your code, run the cell, then run the check below it. Keep the cell's first line: it tells whose answer it is. A check
-# runs your code in a process of its own with a time limit, so no answer can break the notebook, and you may try as often as
-# you like. Your answer must stand by itself: it may use what its own cell or earlier cells import and define.
+# with your code, run the cell, then run the check below it; in JupyterLab the button **Check** under it does both. Keep the cell's
+# first line: it tells whose answer it is. A check runs your code in a process of its own with a time limit, so no answer can break
+# the notebook, and you may try as often as you like. Your answer must stand by itself: it may use what its own cell or earlier cells
+# import and define.
 
 # %% exercise: to-unit-range
 
@@ -110,8 +111,9 @@ check_source("to-unit-range", "numpy", wrong_answer)
 # %% [markdown]
 # ## Stuck?
 #
-# `hint` shows one hint at a time, three in all, from a nudge to nearly there. Hints cost nothing. `solution` shows the
-# reference answer once you have tried, with the questions an interviewer would ask next.
+# `hint` shows one hint at a time, three in all, from a nudge to nearly there. Hints cost nothing. Once you have tried, `compare` shows
+# your answer beside the reference, and `solution` the reference alone, in every framework; both with the questions an interviewer
+# would ask next. **Hint** and **Compare** are buttons as well.
 
 # %% tags=["varies"]
 hint("to-unit-range")
@@ -121,8 +123,10 @@ hint("to-unit-range")
 # %% [markdown]
 # ## Starting again, and what is kept
 #
-# - `reset("accuracy")` puts the starting code into a new cell below; nothing of yours is removed.
-# - Every attempt is kept, with your code, in one file on your machine; `progress()` shows where you stand.
+# - The button **Reset** puts the starting code back and your text aside; **Restore** brings it back, even days later. The calls
+#   `reset("accuracy")` and `restore("accuracy")` do it in a new cell below; nothing of yours is removed.
+# - Every attempt is kept, with your code, in one file on your machine; `progress()` shows where you stand, and so does the start page
+#   (in JupyterLab's launcher, or `home()`): what is done, what is due again, and where to go on.
 # - A kernel that hangs: *Kernel → Restart Kernel* in the menu. Your cells and your progress stay.
 
 # %% tags=["varies"]
@@ -133,7 +137,7 @@ progress("00_start_here")
 #
 # | You are | Use | What differs |
 # |:--|:--|:--|
-# | learning by yourself | these notebooks, `check`, `hint`, `solution` | checks use the same inputs each time; try as often as you like |
+# | learning by yourself | these notebooks, their exercises and quizzes | checks use the same inputs each time; try as often as you like |
 # | in a class | the same notebooks, handed in through nbgrader | grading draws new inputs, so an answer that only fits the public ones earns nothing |
 # | preparing an interview | `tl-course check FILE --exercise ID --framework F` on a plain file | no notebook, no stub: write the function from memory, then answer the follow-up questions |
 #
@@ -161,7 +165,7 @@ progress("00_start_here")
 # ## Summary
 #
 # - Transfer: features learned on a source task made an 18-class problem easy with five labels per class.
-# - Run an answer's cell, then its check; read the lines; take a hint; try again.
+# - Answer, check, read the lines, take a hint, try again; the quiz below asks what stayed.
 # - Next: **01 Concepts**, which says what transfers and how to measure it. **03 Feature extraction** does properly what this notebook did in passing.
 #
 # ## Sources

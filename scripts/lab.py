@@ -107,6 +107,19 @@ def browser_page(width: int = 1366, height: int = 900) -> Iterator[Page]:
             browser.close()
 
 
+@contextmanager
+def offline_page() -> Iterator[Page]:
+    """A page that may neither write an error nor ask the network for anything; AssertionError at the end says what."""
+    troubles: list[str] = []
+    with browser_page() as page:
+        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda asked: troubles.append(asked.url) if asked.url.startswith("http") else None)
+        yield page
+    if troubles:
+        raise AssertionError(troubles)
+
+
 def start_page(address: str) -> str:
     """The start page's address, from another one of the same server."""
     return f"{address.partition('/lab')[0]}/lab?course=home&token={TOKEN}"

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 _HIDDEN_TESTS = re.compile(r"\n### BEGIN HIDDEN TESTS.*### END HIDDEN TESTS", re.DOTALL)
 _SPOILERS = ("panel.review(", "solution(")  # what these show is the answer
-_WIDGET = "application/vnd.jupyter.widget-view+json"
-_WIDGET_NOTE = "*This cell opens an interactive panel. Run it in the notebook.*"
 _WIDE = 900  # pixels of a figure, beyond which a phone cannot show it whole
 _LINK = re.compile(r"notebooks/(\w+)/\1\.ipynb#([^\"']+)")  # to a section, as JupyterLab names it
 _FENCE = re.compile(r"^\s*(```|~~~)")
@@ -37,8 +35,8 @@ def page(name: str) -> "NotebookNode":
             shown.append(_with_targets(cell, targets, exercise))
         elif cell.metadata.get("nbgrader", {}).get("solution"):
             shown += [_start(starts[_grade_id(cell)]), _folded_answer(cell)]
-        else:
-            shown += _code(cell)
+        elif not cell.id.endswith("-bootstrap"):  # which is for those who opened a notebook alone
+            shown.append(_code(cell))
     shown[0], shown[1] = shown[1], shown[0]  # the title comes first
     notebook.cells = shown
     return notebook
@@ -95,7 +93,7 @@ def _folded_answer(cell: "NotebookNode") -> "NotebookNode":
     return new
 
 
-def _code(cell: "NotebookNode") -> list["NotebookNode"]:
+def _code(cell: "NotebookNode") -> "NotebookNode":
     new = copy.deepcopy(cell)
     new.source = _HIDDEN_TESTS.sub("", cell.source)
     image = {"alt": "What the cell above draws", "classes": "wide" if _width(cell) > _WIDE else ""}
@@ -106,10 +104,7 @@ def _code(cell: "NotebookNode") -> list["NotebookNode"]:
     for output in new.outputs:
         if "text/html" in output.get("data", {}):
             output.data["text/html"] = _LINK.sub(_section_address, output.data["text/html"])
-    if any(_WIDGET in output.get("data", {}) for output in cell.outputs):
-        new.outputs = []
-        return [new, nbformat.v4.new_markdown_cell(_WIDGET_NOTE, id=f"{cell.id}-note")]
-    return [new]
+    return new
 
 
 def _section_address(found: re.Match[str]) -> str:

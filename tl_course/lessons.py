@@ -233,7 +233,10 @@ def _execute(notebook: "NotebookNode", name: str) -> "NotebookNode":
 
 def _stable_outputs(outputs: list["NotebookNode"]) -> list["NotebookNode"]:
     """Outputs without what changes from run to run and nobody reads; of widgets, which are gone, only their twins."""
-    kept = [output for output in outputs if not (output.output_type == "stream" and output.name == "stderr")]
-    for output in kept:
-        output.get("data", {}).pop(WIDGET, None)
+    kept = []
+    for output in outputs:
+        widget = output.get("data", {}).pop(WIDGET, None) is not None
+        noise = output.output_type == "stream" and output.name == "stderr"
+        if not noise and (not widget or "text/html" in output.data):
+            kept.append(output)
     return kept

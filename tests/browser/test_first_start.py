@@ -36,6 +36,13 @@ def panel(page):
     return found
 
 
+def use_theme(page, name: str) -> None:
+    """From the next page on."""
+    server = page.url.partition("/lab")[0]
+    address = f"{server}/lab/api/settings/@jupyterlab/apputils-extension:themes?token={lab.TOKEN}"
+    assert page.request.put(address, data={"raw": json.dumps({"theme": name})}).ok
+
+
 def press(panel, name: str) -> None:
     """A button, by keyboard; waits until it has done its work."""
     panel.locator(f"[data-do={name}]").press("Enter")
@@ -127,11 +134,18 @@ def test_the_start_page_follows(page):
     assert "Go on where you left off: 00 Start here" in page.locator(".tl-next").inner_text()
 
 
+def test_the_panel_can_be_read_in_dark_too(page):
+    use_theme(page, "JupyterLab Dark")
+    page.goto(lab.start_page(page.url).replace("/lab?", "/lab/tree/notebooks/00_start_here/00_start_here.ipynb?"))
+    panel = lab.cell(page, 'check("to-unit-range")').locator(".tl-exercise")
+    panel.locator("[data-do=compare]").click()
+    panel.get_by_text("Another way of writing").wait_for()
+    assert lab.faded(page, ".tl-exercise *") == []
+
+
 def test_nothing_overflows_in_dark_or_on_a_phone(page):
-    server = page.url.partition("/lab")[0]
-    address = f"{server}/lab/api/settings/@jupyterlab/apputils-extension:themes?token={lab.TOKEN}"
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
-        assert page.request.put(address, data={"raw": json.dumps({"theme": theme})}).ok
+        use_theme(page, theme)
         page.goto(lab.start_page(page.url))
         page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=theme)
         page.locator(".tl-home small").first.wait_for()

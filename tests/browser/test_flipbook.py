@@ -28,15 +28,8 @@ def book() -> FlipBook:
 @pytest.fixture
 def page():
     """A page that fails the test when it writes an error or asks the network for anything."""
-    troubles: list[str] = []
-    with lab.browser_page() as page:
-        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on(
-            "request", lambda asked: None if asked.url.startswith(("file:", "data:")) else troubles.append(asked.url)
-        )
+    with lab.offline_page() as page:
         yield page
-    assert troubles == []
 
 
 def test_by_keyboard_from_a_file(page, tmp_path):
