@@ -112,7 +112,7 @@ def test_exercises_and_lessons_have_the_keys_that_others_read() -> None:
     assert {"masked-mean"} <= {row["id"] for row in rows}
     lessons = json_of(tl_course("lessons", "--json"))
     assert isinstance(lessons, list)
-    assert all(list(row) == ["id", "title", "minutes", "frameworks", "exercises", "claims"] for row in lessons)
+    assert all(list(row) == ["id", "title", "minutes", "after", "frameworks", "exercises", "claims"] for row in lessons)
     taught = {name for row in lessons for name in row["exercises"]}
     practised = {row["id"]: row["lesson"] for row in rows if row["id"] not in taught}  # in interviews only
     assert taught | practised.keys() == {row["id"] for row in rows} and set(practised.values()) == {

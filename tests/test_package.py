@@ -7,7 +7,10 @@ import sys
 import pytest
 
 FRAMEWORKS = ("torch", "tensorflow", "keras", "transformers", "sklearn", "pandas", "matplotlib")
-FUNCTIONS = ("answer", "check", "claim", "hint", "progress", "quiz", "reset", "solution", "start")
+FUNCTIONS = (
+    *("answer", "check", "claim", "compare", "hint", "home"),
+    *("progress", "quiz", "reset", "restore", "solution", "start"),
+)
 MODULES = ("assets", "bench", "data", "diagrams", "evidence", "plots", "probes", "zoo")
 
 

@@ -107,9 +107,9 @@ class ExercisePanel {
     } catch (error) {
       this.said.replaceChildren(trouble(error));
     }
+    await this.refresh();
     this.busy = false;
     this.widget.node.removeAttribute("aria-busy");
-    await this.refresh();
   }
 
   async help(name) {
