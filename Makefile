@@ -24,4 +24,4 @@ lint: setup
 	@$(BIN)/python scripts/run_tests.py lint format types
 
 audit: setup
-	@$(BIN)/tl-course audit
+	@$(BIN)/tl-course audit --record --jobs 2

@@ -148,6 +148,12 @@ def write(page: Page, target: Locator, source: str) -> None:
     page.keyboard.insert_text(source)
 
 
+def save(page: Page) -> None:
+    """Save the open notebook by keyboard, and wait until its tab says so."""
+    page.keyboard.press("Control+s")
+    page.locator(".lm-TabBar-tab.jp-mod-current:not(.jp-mod-dirty)", has_text=".ipynb").wait_for()
+
+
 def run(page: Page, target: Locator) -> Locator:
     """Run a cell with Shift+Enter and wait for its end; gives its output area.
 

@@ -17,11 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
 # A notebook's cells stay together, in their order; files are handed out as they come, not those with most tests first.
-XDIST = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+PYTEST = [PYTHON, "-m", "pytest", "--dist", "loadfile", "--no-loadscope-reorder"]
+NBVAL = ["--nbval", "--nbval-cell-timeout=300", "--timeout=900"]
 
 
 def solutions() -> list[str]:
-    """The executed lessons, the longest first: what is short fills the time of two workers to the end."""
+    """The executed lessons, the longest first: what is short fills the time of all workers to the end."""
     seconds = {}
     for path in sorted((ROOT / "solutions").glob("*/*.ipynb")):
         notebook = json.loads(path.read_text(encoding="utf-8"))
@@ -33,9 +34,9 @@ STEPS = {
     "lint": [PYTHON, "-m", "ruff", "check", "."],
     "format": [PYTHON, "-m", "ruff", "format", "--check", "."],
     "types": [PYTHON, "-m", "basedpyright"],
-    "audit": [PYTHON, "-m", "tl_course.cli", "audit", "--jobs", "2"],
-    "nbval": [PYTHON, "-m", "pytest", "--nbval", *solutions(), "--nbval-cell-timeout=300", "--timeout=900", *XDIST],
-    "pytest": [PYTHON, "-m", "pytest", *XDIST],  # last: its summary is what a reader looks for at the end
+    "audit": [PYTHON, "-m", "tl_course.cli", "audit", "--changed", "--jobs", "2"],
+    "nbval": [*PYTEST, "-n", "3", *NBVAL, *solutions()],  # a third lesson runs while kernels of others start
+    "pytest": [*PYTEST, "-n", "2"],  # last: its summary is what a reader looks for at the end
 }
 
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,9 +64,10 @@ def main():
         if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == stamp():
             return
         make_venv()
-        install_packages()
-        if not options.no_system and sys.platform == "linux":
-            install_system_packages()
+        with ThreadPoolExecutor(1) as other:  # pip waits for the network and the disk more than for the processor
+            system = other.submit(install_system_packages, options.no_system)
+            install_packages()
+            system.result()
         install_extensions()
         fetch_assets()
         STAMP.write_text(stamp())
@@ -178,8 +180,10 @@ def install_extensions():
             )
 
 
-def install_system_packages():
+def install_system_packages(never):
     """Install what is missing where that needs no password; otherwise print the command, and go on without."""
+    if never or sys.platform != "linux":
+        return
     missing = absent()
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     if missing and shutil.which("apt-get") and (root or output("sudo", "-n", "id")):

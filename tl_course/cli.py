@@ -151,20 +151,24 @@ def check(file: Path, exercise_id: str, framework: str, seed: int, as_json: bool
 @cli.command()
 @click.argument("ids", nargs=-1)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="So many processes at once.")
+@click.option("--changed", is_flag=True, help="In full only what changed since it passed; of the rest, right answers.")
+@click.option("--record", is_flag=True, help="Note what passed in full, for --changed.")
 @json_option
-def audit(ids: tuple[str, ...], jobs: int, as_json: bool) -> int:
+def audit(ids: tuple[str, ...], jobs: int, changed: bool, record: bool, as_json: bool) -> int:
     """Try the bank's own answers, mistakes and mutants.
 
     Of the exercises IDS, or of all.
     """
-    from tl_course.exercises.engine import audit
+    from tl_course.exercises.engine import audit, audit_record
 
-    report = answer(
-        as_json,
-        lambda: audit.run(ids or None, progress=lambda name: click.echo(name, err=True), jobs=jobs),
-        lambda report: report.to_dict(),
-        lambda report: report.render_text(),
-    )
+    def run() -> audit.AuditReport:
+        known = audit_record.unchanged() if changed else ()
+        report = audit.run(ids or None, lambda name: click.echo(name, err=True), jobs, known)
+        if record:
+            audit_record.note(report.sound)
+        return report
+
+    report = answer(as_json, run, lambda report: report.to_dict(), lambda report: report.render_text())
     return int(not report.ok)
 
 

@@ -49,11 +49,6 @@ def press(panel, name: str) -> None:
     panel.page.wait_for_function("node => !node.hasAttribute('aria-busy')", arg=panel.element_handle())
 
 
-def save(page) -> None:
-    page.keyboard.press("Control+s")
-    page.locator(".lm-TabBar-tab.jp-mod-current:not(.jp-mod-dirty)", has_text="00_start_here").wait_for()
-
-
 def answer(page) -> str:
     return "\n".join(lab.cell(page, "# exercise: to-unit-range").locator(".cm-line").all_text_contents())
 
@@ -105,7 +100,7 @@ def test_an_answer_is_compared_with_the_solution(panel):
 def test_a_reset_can_be_taken_back_even_in_a_new_window(page, panel):
     press(panel, "reset")
     assert "raise NotImplementedError" in answer(page) and "256" not in answer(page)
-    save(page)
+    lab.save(page)
     page.reload()
     page.locator(".jp-NotebookPanel:visible .jp-Cell").first.wait_for()
     again = lab.cell(page, 'check("to-unit-range")').locator(".tl-exercise")
@@ -119,7 +114,7 @@ def test_a_right_answer_earns_its_points(page):
     panel = lab.cell(page, 'check("to-unit-range")').locator(".tl-exercise")
     press(panel, "check")
     assert "right, 2 of 2 points" in lab.cell(page, 'check("to-unit-range")').locator(".jp-OutputArea").inner_text()
-    save(page)
+    lab.save(page)
 
 
 def test_calls_do_the_same(page):

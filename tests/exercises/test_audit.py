@@ -106,18 +106,28 @@ for name in sys.argv[1:]:
     except Exception as error:
         found[name] = {"raised": f"{type(error).__name__}: {error}"}
 found["two at once"] = audit.run(["sound", "wrong-alternative"], jobs=2).to_dict()
+known = audit.run(["sound", "wrong-alternative", "look-alikes"], unchanged=["sound", "wrong-alternative"])
+found["known"] = known.to_dict()
 print(json.dumps(found))
+"""
+
+RECORD = """
+import json, sys
+from tl_course.exercises.engine import audit_record
+if sys.argv[1:]:
+    audit_record.note(sys.argv[1:])
+print(json.dumps(audit_record.unchanged()))
 """
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory):
-    """The audit of a bank that holds these exercises only, in a copy of the package."""
+def bank(tmp_path_factory):
+    """A folder with a copy of the package whose bank holds these exercises only."""
     root = tmp_path_factory.mktemp("bank")
     package = root / "tl_course"
     origin = Path(tl_course.__file__).parent
     shutil.copytree(origin / "exercises" / "engine", package / "exercises" / "engine")
-    for name in ("__init__.py", "errors.py", "i18n.py", "quiet.py", "exercises/__init__.py"):
+    for name in ("__init__.py", "errors.py", "i18n.py", "quiet.py", "whole_file.py", "exercises/__init__.py"):
         shutil.copy(origin / name, package / name)
     topic = package / "exercises" / "tested"
     topic.mkdir()
@@ -127,12 +137,22 @@ def reports(tmp_path_factory):
             'id="scaled"', f'id="{name.replace("_", "-")}"'
         )
         (topic / f"{name}.py").write_text(code)
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", SCRIPT, *CHANGES], capture_output=True, text=True, env=environment, cwd=root
-    )
+    return root
+
+
+def within(bank, code, *arguments):
+    """What a program that sees this bank prints, from JSON."""
+    environment = {**os.environ, "PYTHONPATH": str(bank)}
+    command = [sys.executable, "-P", "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=bank)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def reports(bank):
+    """The audit of each exercise of the bank."""
+    return within(bank, SCRIPT, *CHANGES)
 
 
 def test_a_sound_exercise_passes(reports):
@@ -198,6 +218,37 @@ def test_what_is_wrong_is_named(reports):
     )
     assert len(reports["few"]["problems"]) == 5
     assert any("undeclared" in text or "declared" in text for text in reports["undeclared"]["problems"])
+
+
+def test_of_unchanged_exercises_the_right_answers_are_run(reports):
+    report = reports["known"]
+    assert report["unchanged"] == ["sound", "wrong-alternative"]
+    assert report["references"]["right"] == 3 and report["alternatives"]["right"] == 5
+    assert report["alternatives"]["wrong"] == ["wrong-alternative/numpy/alternatives/again"] and not report["ok"]
+    alone = reports["look_alikes"]
+    assert (report["mistakes"], report["mutants"]) == (alone["mistakes"], alone["mutants"])
+
+
+def test_the_record_knows_what_changed_since(bank):
+    assert within(bank, RECORD) == []
+    assert within(bank, RECORD, "sound", "marked") == ["marked", "sound"]
+    helper = bank / "tl_course" / "exercises" / "tested" / "_helper.py"
+    helper.write_text("FACTOR = 2\n")
+    file = helper.with_name("sound.py")
+    before = file.read_text()
+    file.write_text(f"{before}\nfrom tl_course.exercises.tested import _helper\n")
+    assert within(bank, RECORD) == ["marked"]
+    assert within(bank, RECORD, "sound") == ["marked", "sound"]
+    helper.write_text("FACTOR = 3\n")
+    assert within(bank, RECORD) == ["marked"]
+    file.write_text(before)
+    assert within(bank, RECORD, "sound") == ["marked", "sound"]
+    compare = bank / "tl_course" / "exercises" / "engine" / "compare.py"
+    compare.write_text(compare.read_text() + "\n# changed\n")
+    assert within(bank, RECORD) == []
+    (bank / "tl_course" / "exercises" / "audited.json").write_text("{")
+    with pytest.raises(AssertionError, match="run `make audit`"):
+        within(bank, RECORD)
 
 
 def test_keys_that_other_programs_read(reports):

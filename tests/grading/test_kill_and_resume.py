@@ -1,5 +1,9 @@
-"""A grading that is killed at any moment leaves whole submissions behind, and the next one completes it."""
+"""A grading that is killed at any moment leaves whole submissions behind, and the next one completes it.
 
+TL_COURSE_KILLS says how often it is killed; fifty times take about three minutes.
+"""
+
+import os
 import random
 import signal
 import subprocess
@@ -19,7 +23,8 @@ from tl_course import exercises
 from tl_course.lessons import read_notebook
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox, pytest.mark.timeout(1200)]
-ROUNDS, CLASS, POINTS, SEED = 50, 6, 2.0, 20
+ROUNDS = int(os.environ.get("TL_COURSE_KILLS", "16"))
+CLASS, POINTS, SEED = 6, 2.0, 20
 VARIANT = exercises.get("accuracy").variant("numpy")
 WRONG = "def accuracy(logits, labels):\n    return 17.25"
 
@@ -98,7 +103,7 @@ def kill_after(process: subprocess.Popen[bytes], moment: Callable[[], bool], sec
     return below
 
 
-def test_killed_fifty_times_and_nothing_is_lost(module_course):
+def test_killed_again_and_again_and_nothing_is_lost(module_course):
     work, rng = Class(module_course()), random.Random(SEED)
     for number in range(CLASS):
         work.hand_in(f"s{number}", POINTS if number % 2 else 0.0)
@@ -131,13 +136,14 @@ def test_killed_fifty_times_and_nothing_is_lost(module_course):
                 assert row[2] == before[student][2] + 1
         partly += 0 < len(work_to_do(work, after)) < len(work_to_do(work, before))
         before = after
-    assert killed >= ROUNDS // 2 and partly >= 3, (killed, finished, partly)  # it was killed where it matters
+    said = f"killed {killed} of {ROUNDS}, finished before {finished}, left partly graded {partly}, {whole:.2f} s a run"
+    assert killed >= ROUNDS // 2 and partly >= ROUNDS // 16, said  # it was killed where it matters
     assert work.start().wait() == 0
     assert {student: row[0] for student, row in work.recorded().items()} == work.expected
     assert work_to_do(work, work.recorded()) == set()
     drafts = list((work.course.root / "autograded").rglob(".*.new"))
     assert drafts == []
-    print(f"killed {killed} of {ROUNDS}, finished before {finished}, left partly graded {partly}, {whole:.2f} s a run")
+    print(said)
 
 
 def work_to_do(work: Class, recorded: dict[str, Any]) -> set[str]:

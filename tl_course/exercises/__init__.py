@@ -25,6 +25,11 @@ def ids() -> list[str]:
     return list(_modules())
 
 
+def file_of(exercise_id: str) -> Path:
+    """The file that holds an exercise."""
+    return _BANK.joinpath(*_modules()[exercise_id].split(".")[-2:]).with_suffix(".py")
+
+
 @cache
 def get(exercise_id: str) -> Exercise:
     """The exercise with this id.

@@ -81,7 +81,7 @@ def watching(watch: Watch) -> Iterator[None]:
     import keras
     import tensorflow as tf
 
-    keras.utils.clear_session()  # names of layers begin anew
+    keras.utils.clear_session(free_memory=False)  # names of layers begin anew
     keras.config.disable_interactive_logging()  # no progress bars, whose times are never the same
     tf.config.run_functions_eagerly(True)
     names = ("compute_loss", "compile", "fit")

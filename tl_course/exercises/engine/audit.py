@@ -1,6 +1,6 @@
 """The bank audits itself: right answers pass, named and machine-made wrong ones fail, diagnoses hit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -37,7 +37,11 @@ class Tally:
 
 @dataclass
 class AuditReport:
-    """What the audit found. ``problems`` are faults in how an exercise is written."""
+    """What the audit found. ``problems`` are faults in how an exercise is written.
+
+    ``sound`` are the exercises that were tried in full and have no fault; of the ``unchanged`` ones, only the right
+    answers were tried.
+    """
 
     references: Tally = field(default_factory=Tally)
     alternatives: Tally = field(default_factory=Tally)
@@ -48,6 +52,8 @@ class AuditReport:
     equivalent: int = 0
     survived: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    sound: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
 
     @property
     def kill_rate(self) -> float:
@@ -58,15 +64,21 @@ class AuditReport:
     @property
     def ok(self) -> bool:
         """Whether the bank may be trusted."""
+        return self.faultless and self.kill_rate >= KILL_RATE
+
+    @property
+    def faultless(self) -> bool:
+        """Whether all went as it should, surviving mutants aside."""
         tallies = (self.references, self.alternatives, self.mistakes, self.trivial, self.diagnoses)
-        return not self.problems and not any(tally.wrong for tally in tallies) and self.kill_rate >= KILL_RATE
+        return not self.problems and not any(tally.wrong for tally in tallies)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: what ``tl-course audit --json`` prints."""
         names = ("references", "alternatives", "mistakes", "trivial", "diagnoses")
         tallies = {name: {"right": getattr(self, name).right, "wrong": getattr(self, name).wrong} for name in names}
         counts = {"killed": self.killed, "equivalent": self.equivalent, "survived": self.survived}
-        return {**tallies, "mutants": counts, "kill_rate": self.kill_rate, "problems": self.problems, "ok": self.ok}
+        rest = {"kill_rate": self.kill_rate, "problems": self.problems, "unchanged": self.unchanged, "ok": self.ok}
+        return {**tallies, "mutants": counts, **rest}
 
     def render_text(self) -> str:
         """The report for a terminal."""
@@ -83,11 +95,18 @@ class AuditReport:
         lines.append(f"mutants killed: {self.killed} of {total} ({self.kill_rate:.1%}), {self.equivalent} equivalent")
         lines += [f"  SURVIVED {name}" for name in self.survived]
         lines += [f"  PROBLEM {problem}" for problem in self.problems]
+        if self.unchanged:
+            lines.append(
+                f"unchanged since they passed in full, so that only right answers were run: {len(self.unchanged)}"
+            )
         return "\n".join([*lines, "audit passed" if self.ok else "audit FAILED"])
 
 
 def run(
-    ids: Iterable[str] | None = None, progress: Callable[[str], None] = lambda name: None, jobs: int = 1
+    ids: Iterable[str] | None = None,
+    progress: Callable[[str], None] = lambda name: None,
+    jobs: int = 1,
+    unchanged: Collection[str] = (),
 ) -> AuditReport:
     """Audit the exercises with these ids, or the whole bank.
 
@@ -95,6 +114,7 @@ def run(
         ids: which exercises.
         progress: called with each variant's name.
         jobs: so many processes share the work.
+        unchanged: of these, only the right answers are run, as a learner's are.
     """
     report = AuditReport()
     bank = exercises.all_exercises() if ids is None else [exercises.get(name) for name in ids]
@@ -102,11 +122,12 @@ def run(
         report.problems.append("the bank is empty")
     bank.sort(key=lambda exercise: -exercise.time_limit)  # the slow ones first: nobody waits for the last one
     names = [exercise.id for exercise in bank]
+    known = [name in unchanged for name in names]
     if jobs == 1:
-        _add(report, map(_audit, names), bank, progress)
+        _add(report, map(_audit, names, known), bank, progress)
     else:
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            _add(report, pool.map(_audit, names), bank, progress)
+            _add(report, pool.map(_audit, names, known), bank, progress)
     return report
 
 
@@ -125,17 +146,24 @@ def _add(
         report.equivalent += part.equivalent
         report.survived += part.survived
         report.problems += part.problems
+        report.sound += part.sound
+        report.unchanged += part.unchanged
 
 
-def _audit(exercise_id: str) -> AuditReport:
+def _audit(exercise_id: str, unchanged: bool) -> AuditReport:
     """The report on one exercise."""
     report, exercise = AuditReport(), exercises.get(exercise_id)
     report.problems += [f"{exercise.id}: {problem}" for problem in _faults(exercise)]
     for framework in exercise.variants:
         try:
-            _VariantAudit(exercise, framework, report).run()
+            audit = _VariantAudit(exercise, framework, report)
+            audit.run_right() if unchanged else audit.run()
         except (CourseError, LookupError, SyntaxError, TypeError, ValueError) as error:
             report.problems.append(f"{exercise.id}/{framework}: cannot be audited: {type(error).__name__}: {error}")
+    if unchanged:
+        report.unchanged.append(exercise.id)
+    elif report.faultless:
+        report.sound.append(exercise.id)
     return report
 
 
@@ -163,6 +191,12 @@ class _VariantAudit:
         self._mistakes(scores[right:], runs[PUBLIC_SEED][right:], compared[: len(mistakes)])
         self._trivial(compared[len(mistakes) :])
         self._mutants()
+
+    def run_right(self) -> None:
+        """The right answers alone, on the cases that a learner meets."""
+        sources = [self.variant.reference, *self.variant.alternatives.values()]
+        runs = self._observe(sources, self.cases[PUBLIC_SEED], alone=True)
+        self._right([[self._score(run, PUBLIC_SEED)] for run in runs])
 
     def _observe(
         self, sources: Iterable[str], cases: list[Case], limit: float | None = None, alone: bool = False
