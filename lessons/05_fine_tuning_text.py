@@ -308,7 +308,7 @@ from tl_course.pytorch.fit import evaluate, fit
 few = replace(
     tweets,
     train=tweets.train.take(data.few_shot(tweets.train.y, per_class=50, seed=0)),
-    val=tweets.val.take(data.few_shot(tweets.val.y, per_class=25, seed=0)),
+    val=tweets.val.take(data.few_shot(tweets.val.y, per_class=12, seed=0)),
 )
 options = {"num_epochs": 6, "batch_size": 16, "restore_best": False, "progress": False}
 history = finetune.fine_tune(classifier, few, lr=1e-4, **options)
@@ -574,18 +574,18 @@ claim(
 )
 
 # %% [markdown]
-# On validation LoRA took thirty times the rate of full fine-tuning, here twenty: few numbers have to bring about the change. The same 100 tweets:
+# On validation LoRA took thirty times the rate of full fine-tuning, here twenty: few numbers have to bring about the change. One epoch is enough to see whether merging is exact; how good LoRA gets in six, the next figure tells.
 
 # %%
-fit(with_lora, few, lr=2e-3, **options)
-lora_report = evaluate(with_lora, test)
+fit(with_lora, few, lr=2e-3, **(options | {"num_epochs": 1}))
 before_merge = with_lora.logits(sample)
 merge_lora(with_lora.model)
+learned = np.abs(before_merge - at_start).max()
 difference = np.abs(with_lora.logits(sample) - before_merge).max()
 claim(
-    "trained, LoRA is within 7 points of full fine-tuning on the same tweets; merged, it gives the same logits to rounding",
-    abs(lora_report.macro_recall - report.macro_recall) < 0.07 and difference < 1e-4,
-    measured=f"LoRA {lora_report.macro_recall:.1%}, full {report.macro_recall:.1%}; merged and unmerged differ by {difference:.0e}",
+    "after 7 steps LoRA answers otherwise than at the start; merged, it gives the same logits to rounding",
+    learned > 0.1 and difference < 1e-4,
+    measured=f"logits changed by up to {learned:.2f} in training, by up to {difference:.0e} in merging",
 )
 
 # %% exercise: adapter-block
@@ -687,7 +687,7 @@ rows = [
 ]
 arguments = TrainingArguments(
     output_dir=str(folder / "trainer"),
-    num_train_epochs=options["num_epochs"],
+    num_train_epochs=4,
     per_device_train_batch_size=options["batch_size"],
     learning_rate=1e-4,
     lr_scheduler_type="cosine",
@@ -710,7 +710,7 @@ trainer.train()
 by_trainer.model.eval()
 trainer_report = evaluate(by_trainer, test)
 claim(
-    "Trainer with the same head, rate and schedule reaches what fit reached, to 6 points",
+    "Trainer with the same head, peak rate and kind of schedule reaches in four epochs what fit reached in six, to 6 points",
     abs(trainer_report.macro_recall - report.macro_recall) < 0.06,
     measured=f"Trainer {trainer_report.macro_recall:.1%}, fit {report.macro_recall:.1%}",
 )
