@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tl_course import exercises
+from tl_course.cli import main
+from tl_course.exercises.engine import audit, audit_record
 from tl_course.exercises.engine.stub import solution
 
 HELP_LIMIT = 1.0  # seconds; "well under" it on a quiet machine
@@ -171,6 +173,17 @@ def test_audit_of_one_exercise() -> None:
     assert done.returncode == 0, done.stderr
     assert report["references"] == {"right": 1, "wrong": []}
     assert report["mutants"]["killed"] > 0
+
+
+def test_only_an_audit_that_passes_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = tmp_path / "audited.json"
+    monkeypatch.setattr(audit_record, "RECORD", record)
+    monkeypatch.setattr(audit, "KILL_RATE", 1.1)  # too many mutants survive
+    assert main(["audit", "accuracy", "--record"]) == 1 and not record.exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(audit_record, "RECORD", record)
+    assert main(["audit", "accuracy", "--record"]) == 0
+    assert list(json.loads(record.read_text())) == ["accuracy"] == audit_record.unchanged()
 
 
 def test_a_damaged_asset_is_found_and_mended(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def check(file: Path, exercise_id: str, framework: str, seed: int, as_json: bool
 @click.argument("ids", nargs=-1)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="So many processes at once.")
 @click.option("--changed", is_flag=True, help="In full only what changed since it passed; of the rest, right answers.")
-@click.option("--record", is_flag=True, help="Note what passed in full, for --changed.")
+@click.option("--record", is_flag=True, help="Note what passed in full, for --changed, if the audit passes.")
 @json_option
 def audit(ids: tuple[str, ...], jobs: int, changed: bool, record: bool, as_json: bool) -> int:
     """Try the bank's own answers, mistakes and mutants.
@@ -164,7 +164,7 @@ def audit(ids: tuple[str, ...], jobs: int, changed: bool, record: bool, as_json:
     def run() -> audit.AuditReport:
         known = audit_record.unchanged() if changed else ()
         report = audit.run(ids or None, lambda name: click.echo(name, err=True), jobs, known)
-        if record:
+        if record and report.ok:  # that enough mutants are killed is said of the whole
             audit_record.note(report.sound)
         return report
 
