@@ -4,6 +4,9 @@ import os
 
 os.environ["LANGUAGE"] = "en"  # what tests compare with
 
+import random
+import sys
+
 import pytest
 
 import tl_course  # noqa: F401  (quietens the frameworks before any test imports one)
@@ -21,6 +24,19 @@ def pytest_collection_modifyitems(items):
     """Files with slow tests come first: what is short fills the time of two workers to the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Every test and its fixtures draw the same numbers in every run: a red one can be repeated."""
+    import numpy as np  # after the settings above
+
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture
