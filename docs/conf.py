@@ -1,8 +1,12 @@
 """Sphinx's settings for the site of the course: `make site`. Its pages are gathered by scripts/build_site.py."""
 
 import importlib.metadata
+import json
 import re
+from html import escape
+from pathlib import Path
 
+from docutils import nodes
 from numpy.typing import ArrayLike
 from sphinx.util.typing import stringify_annotation
 
@@ -71,6 +75,27 @@ def shorten_types(app, what, name, obj, options, signature: str | None, returned
     )
 
 
+def plain_html(node: nodes.Node) -> str:
+    """The text of a page, with its sections alone as elements: what Sphinx cuts an excerpt from."""
+    if isinstance(node, nodes.Text):
+        return escape(node)
+    if isinstance(node, nodes.raw):
+        return ""
+    inner = ("" if isinstance(node, nodes.TextElement) else "\n").join(map(plain_html, node.children))
+    if isinstance(node, nodes.document):
+        return f'<div role="main">{inner}</div>'
+    return f'<section id="{escape(node["ids"][0])}">{inner}</section>' if isinstance(node, nodes.section) else inner
+
+
+def write_search_texts(app, exception: Exception | None) -> None:
+    """All pages' texts in one script, for a site that is opened from a folder."""
+    if exception is None:
+        texts = {f"{name}.html": plain_html(app.env.get_doctree(name)) for name in sorted(app.env.found_docs)}
+        written = json.dumps(texts, ensure_ascii=False)
+        Path(app.outdir, "_static", "search_texts.js").write_text(f"window.SEARCH_TEXTS = {written};\n", "utf-8")
+
+
 def setup(app) -> None:
     app.connect("autodoc-process-signature", shorten_types)
     app.connect("autodoc-process-docstring", keep_indented_blocks, priority=400)  # before napoleon's
+    app.connect("build-finished", write_search_texts)

@@ -719,7 +719,7 @@ plots.matrix(
 # %%
 import matplotlib.pyplot as plt
 
-with plt.rc_context(plots.STYLE):
+with plots.styled():
     figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle=":", label="perfect")
     for (name, version), marker, colour in zip(

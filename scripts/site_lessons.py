@@ -96,7 +96,7 @@ def _folded_answer(cell: "NotebookNode") -> "NotebookNode":
 def _code(cell: "NotebookNode") -> "NotebookNode":
     new = copy.deepcopy(cell)
     new.source = _HIDDEN_TESTS.sub("", cell.source)
-    image = {"alt": "What the cell above draws", "classes": "wide" if _width(cell) > _WIDE else ""}
+    image = {"alt": _descriptions(cell), "classes": "wide" if _width(cell) > _WIDE else ""}
     new.metadata = type(cell.metadata)({"mystnb": {"image": image}})
     if new.source.startswith(_SPOILERS):
         new.metadata["tags"] = ["hide-output"]
@@ -114,10 +114,19 @@ def _section_address(found: re.Match[str]) -> str:
     return f"{lesson}.html#{targets[place]}"
 
 
+def _figures(cell: "NotebookNode") -> "list[NotebookNode]":
+    return [output for output in cell.outputs if "image/png" in output.get("data", {})]
+
+
+def _descriptions(cell: "NotebookNode") -> str:
+    """What the figures that a cell shows say, in words (`plots.alt_text`)."""
+    return " ".join(figure.metadata["image/png"]["alt"] for figure in _figures(cell))
+
+
 def _width(cell: "NotebookNode") -> int:
     """Width in pixels of the widest figure that a cell shows, as its PNG's header says; 0 without one."""
-    figures = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
-    return max((int.from_bytes(base64.b64decode(figure[:32])[16:20], "big") for figure in figures), default=0)
+    headers = [base64.b64decode(figure.data["image/png"][:32]) for figure in _figures(cell)]
+    return max((int.from_bytes(header[16:20], "big") for header in headers), default=0)
 
 
 def _grade_id(cell: "NotebookNode") -> str | None:

@@ -81,7 +81,7 @@ def test_saliency_has_a_panel_a_measure_and_colours_by_sign():
     heights = {round(patch.get_x() + patch.get_width() / 2): patch.get_height() for patch in figure.axes[0].patches}
     assert heights == {0: 1, 1: -2, 2: 3}
     assert len({patch.get_facecolor() for patch in figure.axes[0].patches}) == 2
-    assert plots.alt_text(figure).startswith("Title. x, a: 1. x, b: -2.")
+    assert plots.alt_text(figure).startswith("Title. x: a 1, b -2")
     assert plt.get_fignums() == []
     with pytest.raises(BadInput, match="for each of 3 tokens; got x"):
         attention_plots.saliency(["a", "b", "c"], {"x": np.ones(2)}, "Title")

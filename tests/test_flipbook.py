@@ -62,9 +62,11 @@ def test_lines_that_pictures_share_are_kept_once():
 
 def test_the_twin_is_a_few_pictures_side_by_side_wherever_scripts_do_not_run():
     book = flipbook(draw, [POWER], TITLE)
-    twin = Image.open(io.BytesIO(book._repr_png_()))
+    png, described = book._repr_png_()
+    assert described["alt"].startswith("Power 0: x to the power 0 in red <b>\n")
+    twin = Image.open(io.BytesIO(png))
     assert twin.size == (2 * 400, 2 * 300) and twin.info.keys() <= {"transparency"}
-    uri = base64.b64encode(book._repr_png_()).decode("ascii")
+    uri = base64.b64encode(png).decode("ascii")
     for place in (book.page, re.sub(FRAME, "", book._repr_html_())):
         assert uri in re.search(r"<noscript>(.*?)</noscript>", place, re.DOTALL)[1]
     assert uri not in re.search(FRAME, book._repr_html_())[0]

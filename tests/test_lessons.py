@@ -81,6 +81,17 @@ def test_committed_notebooks_ran_within_the_time_limit(name):
 
 
 @pytest.mark.parametrize("name", COMMITTED)
+def test_every_figure_says_in_words_what_it_shows(name):
+    outputs = [
+        output
+        for cell in lessons.read_notebook(lessons.notebook_path(name)).cells
+        for output in cell.get("outputs", [])
+    ]
+    figures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert [figure for figure in figures if not 20 < len(figure.metadata["image/png"]["alt"]) < 1500] == []
+
+
+@pytest.mark.parametrize("name", COMMITTED)
 def test_a_lesson_begins_by_getting_the_course_and_ends_with_its_quiz(name):
     notebook = lessons.read_notebook(lessons.notebook_path(name))
     first, last = notebook.cells[1], notebook.cells[-1]

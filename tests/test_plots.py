@@ -1,17 +1,14 @@
 """Every figure has what a reader needs, and draws the numbers it was given."""
 
+import itertools
 from collections.abc import Callable
 
-import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
-
-matplotlib.use("Agg")
-
-import itertools
-
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from nbclient import NotebookClient
 
 from tl_course import plots
 from tl_course.errors import BadInput
@@ -96,8 +93,22 @@ def test_alt_text_says_what_is_drawn() -> None:
     text = plots.alt_text(learning_curve())
     assert "MNIST" in text and "labels per class" in text and "features: from" in text and "guessing" in text
     assert "scratch: 0." in plots.alt_text(bars())
-    assert "Values from" in plots.alt_text(heat_map())
+    assert "a: x 0.70, y 0.70, z 0.71. b: x 0.69" in plots.alt_text(heat_map())
     assert plots.alt_text(grid()).startswith("Samples. a. b.")
+    names = [str(number) for number in range(11)]
+    assert plots.alt_text(plots.matrix(np.eye(11), names, names, "Large", "x", "y")).endswith("Values from 0 to 1.")
+
+
+def test_a_notebook_describes_figures_and_still_shows_the_learners_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matplotlib first loaded by the course: its style must not take along what makes figures show by themselves."""
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    drawn = "from tl_course import plots\nplots.bar_with_spread({'tree': [0.5, 0.7]}, 'Two seeds')"
+    own = "import matplotlib.pyplot as plt\nplt.plot([1, 2], label='mine')\nplt.title('By hand');"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (drawn, own)])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    pictures = [output for cell in notebook.cells for output in cell.outputs if "image/png" in output.get("data", {})]
+    said = [picture.metadata["image/png"]["alt"] for picture in pictures]
+    assert said[0].startswith("Two seeds. Horizontal: method;") and said[1:] == ["By hand. mine: from 1 to 2."]
 
 
 def test_one_seed_and_one_image_work() -> None:

@@ -14,7 +14,7 @@ from tl_course import plots
 from tl_course.attention import AttentionMaps
 from tl_course.errors import BadInput
 from tl_course.i18n import _
-from tl_course.plots import OKABE_ITO, STYLE
+from tl_course.plots import OKABE_ITO, STYLE, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,7 +130,7 @@ def patch_overlay(
         )
     columns = min(len(images), 4)
     rows = -(-len(images) // columns)
-    with plt.rc_context(STYLE):
+    with styled():
         figure, grid = plt.subplots(
             rows, columns, figsize=(2.6 * columns, 2.75 * rows + 0.6), squeeze=False, layout="constrained"
         )
@@ -169,16 +169,12 @@ def saliency(tokens: Sequence[str], measures: Mapping[str, np.ndarray], title: s
             _("drop padding from tokens and values alike"),
         )
     places = np.arange(len(tokens))
-    with plt.rc_context(STYLE):
+    with styled():
         size = (max(5.0, 1.5 + 0.45 * len(tokens)), 1.2 + 1.5 * len(measures))
         figure, grid = plt.subplots(len(measures), 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
         for axes, (name, values) in zip(grid.flat, measures.items(), strict=True):
-            signs = np.asarray(values) >= 0
-            for sign, colour in ((True, OKABE_ITO[0]), (False, OKABE_ITO[1])):
-                chosen = np.flatnonzero(signs == sign)
-                if len(chosen):
-                    label = f"{name}, {tokens[chosen[0]]}"  # alt_text reads the first bar
-                    axes.bar(places[chosen], np.asarray(values)[chosen], color=colour, label=label)
+            colours = [OKABE_ITO[0] if value >= 0 else OKABE_ITO[1] for value in values]
+            axes.bar(places, values, color=colours, label=name)
             axes.axhline(0, color="black", linewidth=0.8)
             axes.set_title(name, loc="left", fontsize=11)
             axes.grid(visible=False, axis="x")
@@ -208,7 +204,7 @@ def _figure(title: str, size: tuple[float, float]) -> "Iterator[tuple[Figure, Ax
     """A figure with one pair of axes and no grid, closed for pyplot so that a notebook shows it only once."""
     import matplotlib.pyplot as plt
 
-    with plt.rc_context(STYLE):
+    with styled():
         figure, axes = plt.subplots(figsize=size, layout="constrained")
         axes.set_title(title)
         axes.grid(visible=False)

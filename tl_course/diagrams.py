@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tl_course.errors import BadInput
-from tl_course.plots import OKABE_ITO, STYLE
+from tl_course.plots import OKABE_ITO, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def flow(boxes: Sequence[tuple[str, str, str]], title: str, arrows: Sequence[str
     columns = -(-len(boxes) // rows)
     margin = GAP if rows > 1 else 0.0  # room for the arrow that comes from the row above
     width, height = margin + columns * BOX[0] + (columns - 1) * GAP, (rows - 1) * LINE + BOX[1]
-    with plt.rc_context(STYLE):
+    with styled():
         figure, axes = plt.subplots(figsize=(width + 0.2, height + 0.75), layout="constrained")
         axes.set(xlim=(-0.1, width + 0.1), ylim=(-0.1, height + 0.25), aspect="equal")
         axes.set_axis_off()

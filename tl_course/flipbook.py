@@ -111,8 +111,8 @@ class FlipBook(FramedPage):
             f"</noscript></div>"
         )
 
-    def _repr_png_(self) -> bytes:
-        return self._twin
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
+        return self._twin, {"alt": self._words}
 
 
 def flipbook(draw: Draw, controls: Sequence[Control], title: str) -> FlipBook:
@@ -143,8 +143,9 @@ def flipbook(draw: Draw, controls: Sequence[Control], title: str) -> FlipBook:
     height = _height(vectors, words, len(controls))
     said = "\n".join(f"{_heading(controls, place)}: {words[places.index(place)]}" for place in few)
     page = partial(_page, controls, title, vectors, words)
-    book = FlipBook(page, title, said, _png(_side_by_side(twins)), height)
-    size = len(book._repr_html_()) + 4 * len(book._repr_png_()) // 3
+    twin = _png(_side_by_side(twins))
+    book = FlipBook(page, title, said, twin, height)
+    size = len(book._repr_html_()) + 4 * len(twin) // 3
     if size > MOST_BYTES:
         expected = _("at most {most} kB in all").format(most=MOST_BYTES // 1000)
         raise BadInput(expected, f"{size // 1000} kB", _("draw fewer values or simpler figures"))

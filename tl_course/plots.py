@@ -1,9 +1,11 @@
 """The course's figures: matplotlib, from plain arrays, in one style that colour-blind readers can tell apart.
 
 Every function returns a Figure with a title and axis labels and shows nothing by itself; a notebook shows the last
-expression of a cell, a script saves it with `figure.savefig`. `alt_text` says in words what a figure shows.
+expression of a cell, a script saves it with `figure.savefig`. `alt_text` says in words what a figure shows; once this
+module is imported, a notebook keeps these words with every figure it shows, where screen readers find them.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
@@ -26,6 +28,7 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINE_STYLES = ("-", "--", "-.", ":")
+MOST_NUMBERS = 100  # that a description reads out of one heat map
 
 STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 12,
@@ -39,6 +42,20 @@ STYLE: "dict[RcKeyType, Any]" = {
     "figure.dpi": 100,
     "savefig.bbox": "tight",
 }
+
+
+@contextmanager
+def styled() -> "Iterator[None]":
+    """Draw in the course's style; figures made outside look as their author has it.
+
+    The backend is loaded before: a notebook's turns on that figures show by themselves, and what is turned on within
+    a context of settings is undone with it, so that a learner's own `plt.plot` would show nothing ever after.
+    """
+    import matplotlib.pyplot as plt
+
+    plt.draw_if_interactive()
+    with plt.rc_context(STYLE):
+        yield
 
 
 def learning_curve(
@@ -194,7 +211,7 @@ def training_curves(history: "History", title: str = "Training") -> "Figure":
         ("loss", {"training": history.train_loss, "validation": history.val_loss}),
         ("validation accuracy", {"validation": history.val_accuracy}),
     )
-    with plt.rc_context(STYLE):
+    with styled():
         figure, grid = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
         for axes, (ylabel, lines) in zip(grid, panels, strict=True):
             for (name, values), colour, marker in zip(lines.items(), OKABE_ITO, MARKERS, strict=False):
@@ -221,7 +238,7 @@ def choices(x: Sequence[float], curves: Mapping[str, Sequence[float]]) -> "Figur
     """
     import matplotlib.pyplot as plt
 
-    with plt.rc_context(STYLE):
+    with styled():
         size = (2.6 * len(curves), 2.4)
         figure, row = plt.subplots(1, len(curves), figsize=size, sharex=True, sharey=True, layout="constrained")
         for axes, (name, y), colour in zip(np.atleast_1d(row), curves.items(), cycle(OKABE_ITO), strict=False):
@@ -252,7 +269,7 @@ def image_grid(
             "pass a batch such as split.x[:6] and one title an image",
         )
     rows, columns = -(-len(pictures) // columns), min(columns, len(pictures))
-    with plt.rc_context(STYLE):
+    with styled():
         figure, grid = plt.subplots(
             rows, columns, figsize=(1.7 * columns, 1.95 * rows + 0.6), squeeze=False, layout="constrained"
         )
@@ -267,30 +284,73 @@ def image_grid(
 
 
 def alt_text(figure: "Figure") -> str:
-    """What the figure shows, in words, for readers who cannot see it: titles, axes, and the last mean of each line."""
-    from matplotlib.container import BarContainer
+    """What the figure shows, in words, for readers who cannot see it: titles, axes, and the numbers drawn.
 
-    heading = figure.get_suptitle()
-    parts = [f"{heading}."] if heading else []
+    Of a line its first and last value, of bars their heights, of a heat map with at most a hundred numbers written into
+    it all of them by row, of any other image with axes the range.
+    """
+    parts = [figure.get_suptitle()]
     for axes in figure.axes:
-        if axes.get_title():
-            parts.append(f"{axes.get_title()}.")
+        parts.append(axes.get_title())
         if axes.get_xlabel():
-            parts.append(f"Horizontal: {axes.get_xlabel()}; vertical: {axes.get_ylabel()}.")
-        if not axes.axison and axes.texts:
-            parts.append("; ".join(text.get_text() for text in axes.texts) + ".")
-        for line in axes.get_lines():
-            label, y = str(line.get_label()), np.asarray(line.get_ydata(), dtype=float)
-            if not label.startswith("_") and len(y):
-                parts.append(f"{label}: from {y[0]:.3g} to {y[-1]:.3g}.")
-        for bars in axes.containers:
-            if isinstance(bars, BarContainer):
-                parts.append(f"{bars.get_label()}: {bars.patches[0].get_height():.3g}.")
+            parts.append(f"Horizontal: {axes.get_xlabel()}; vertical: {axes.get_ylabel()}")
+        if not axes.axison:
+            parts.append("; ".join(text.get_text() for text in axes.texts if text.get_text()))
+        for drawn, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            parts.append(f"{label}: {_values(axes, drawn)}")
         for image in axes.get_images():
-            table = np.asarray(image.get_array())
-            if axes.get_xlabel() and table.ndim == 2:
-                parts.append(f"Values from {table.min():.3g} to {table.max():.3g}.")
-    return " ".join(parts)
+            if axes.axison:
+                parts += _table(axes, np.asarray(image.get_array()))
+    return " ".join(f"{' '.join(part.split())}." for part in parts if part)
+
+
+def _values(axes: "Axes", drawn: Any) -> str:
+    """What one entry of a legend stands for."""
+    from matplotlib.container import BarContainer, ErrorbarContainer
+    from matplotlib.lines import Line2D
+
+    if isinstance(drawn, BarContainer):
+        if len(drawn.patches) == 1:
+            return f"{drawn.patches[0].get_height():.3g}"
+        ticks = list(axes.get_xticks())
+        names = dict(zip(ticks, axes.xaxis.get_major_formatter().format_ticks(ticks), strict=True))
+        bars = [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in drawn.patches]
+        return ", ".join(f"{names.get(place, '')} {height:.3g}".strip() for place, height in bars)
+    line = drawn.lines[0] if isinstance(drawn, ErrorbarContainer) else drawn
+    y = np.asarray(line.get_ydata() if isinstance(line, Line2D) else [], dtype=float)
+    if not len(y):
+        return "drawn"
+    return f"{y[0]:.3g}" if y[0] == y[-1] else f"from {y[0]:.3g} to {y[-1]:.3g}"
+
+
+def _table(axes: "Axes", values: np.ndarray) -> list[str]:
+    """The rows of a heat map, or its range where no numbers are written into it."""
+    if values.ndim != 2:
+        return []
+    if len(axes.texts) != values.size or values.size > MOST_NUMBERS:
+        return [f"Values from {values.min():.3g} to {values.max():.3g}"]
+    columns, rows = ([label.get_text() for label in axis.get_ticklabels()] for axis in (axes.xaxis, axes.yaxis))
+    written = np.reshape([text.get_text() for text in axes.texts], values.shape)
+    return [
+        f"{row}: {', '.join(f'{column} {number}' for column, number in zip(columns, numbers, strict=True))}"
+        for row, numbers in zip(rows, written, strict=True)
+    ]
+
+
+def _described(figure: "Figure") -> tuple[dict[str, Any], dict[str, Any]]:
+    """No picture of its own, only what IPython is to keep beside the one it makes; nbconvert reads it there."""
+    return {}, {"image/png": {"alt": alt_text(figure)}}
+
+
+def _describe_in_notebooks() -> None:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is not None:
+        formatter = shell.display_formatter.mimebundle_formatter
+        formatter.for_type_by_name("matplotlib.figure", "Figure", _described)
+
+
+_describe_in_notebooks()
 
 
 @contextmanager
@@ -298,7 +358,7 @@ def _figure(title: str, xlabel: str, ylabel: str, size: tuple[float, float]) -> 
     """One pair of axes in the course's style, named; closed for pyplot so that a notebook shows it only once."""
     import matplotlib.pyplot as plt
 
-    with plt.rc_context(STYLE):
+    with styled():
         figure, axes = plt.subplots(figsize=size, layout="constrained")
         axes.set_title(title)
         axes.set_xlabel(xlabel)

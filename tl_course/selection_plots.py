@@ -8,7 +8,7 @@ import numpy as np
 
 from tl_course.errors import BadInput
 from tl_course.i18n import _
-from tl_course.plots import MARKERS, OKABE_ITO, STYLE
+from tl_course.plots import MARKERS, OKABE_ITO, STYLE, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ def ranking(found: "Ranking", title: str = "Candidates by their frozen features"
     import matplotlib.pyplot as plt
 
     places = np.arange(len(found.names))
-    with plt.rc_context(STYLE):
+    with styled():
         size = (3.0 * len(_PANELS) + 1.5, 1.6 + 0.4 * len(places))
         figure, grid = plt.subplots(1, len(_PANELS), figsize=size, layout="constrained", sharey=True)
         for axes, (score, name), colour in zip(grid, _PANELS, OKABE_ITO, strict=False):
@@ -68,7 +68,7 @@ def score_against_result(
             f"{list(scores)}, {list(results)}",
             _("give both in the same order"),
         )
-    with plt.rc_context(STYLE):
+    with styled():
         size = (3.2 * len(scores), 3.6)
         figure, grid = plt.subplots(1, len(scores), figsize=size, layout="constrained", squeeze=False)
         looks = zip(cycle(OKABE_ITO), cycle(MARKERS))
@@ -92,7 +92,7 @@ def agreement(found: Mapping[str, "RankAgreement"], title: str) -> "Figure":
     import matplotlib.pyplot as plt
 
     places = np.arange(len(found))
-    with plt.rc_context(STYLE):
+    with styled():
         figure, axes = plt.subplots(figsize=(7.5, 1.4 + 0.45 * len(found)), layout="constrained")
         for place, (each, colour) in enumerate(zip(found.values(), cycle(OKABE_ITO), strict=False)):
             axes.plot([each.low, each.high], [place, place], color=colour, linewidth=3, alpha=0.6)

@@ -96,7 +96,7 @@ def test_in_exported_html(tmp_path):
         assert frame.get_by_role("img").get_attribute("alt").startswith("5 in red")
 
 
-def test_in_jupyterlab_before_the_notebook_is_trusted(tmp_path):
+def test_in_jupyterlab_before_and_after_the_notebook_is_trusted(tmp_path):
     folder = tmp_path / "course"
     folder.mkdir()
     nbformat.write(notebook(), folder / "book.ipynb")
@@ -110,6 +110,14 @@ def test_in_jupyterlab_before_the_notebook_is_trusted(tmp_path):
         twin.wait_for()
         assert twin.get_attribute("alt").startswith("Power p0") and twin.bounding_box()["width"] > 300
         assert output.locator("iframe").count() == 0
+        page.get_by_role("menuitem", name="View", exact=True).click()
+        page.get_by_role("menuitem", name="Activate Command Palette").click()
+        page.locator(".lm-CommandPalette-input:focus").fill("Trust Notebook")
+        page.keyboard.press("Enter")
+        page.locator(".jp-Dialog").get_by_role("button", name="Trust").press("Enter")
+        frame = output.frame_locator("iframe")
+        frame.get_by_role("slider", name="Power").press("ArrowRight")
+        assert frame.get_by_role("img").get_attribute("alt").startswith("2 in red")
 
 
 def notebook():

@@ -1,6 +1,7 @@
 """The server's side of the start page and the exercise panel, asked over HTTP as JupyterLab asks."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 
@@ -8,6 +9,7 @@ import lab
 import pytest
 
 from tl_course import assistance
+from tl_course.lab import install
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,12 @@ def test_the_start_page_opens_only_what_the_server_has(server):
     assert status == 200
     assert "data-path='notebooks/00_start_here/00_start_here.ipynb'" in answer["html"]
     assert "01 Concepts" in answer["html"] and "01_concepts.ipynb" not in answer["html"]
+
+
+def test_all_that_the_extension_shows_has_its_words(server):
+    scripts = "".join(path.read_text("utf-8") for path in install.SOURCE.glob("static/*.js"))
+    actions = json.loads(re.search(r"const ACTIONS = (\[.*\]);", scripts)[1])
+    assert ask(server, "texts")[1].keys() == {*re.findall(r'lab\.text\("([a-z-]+)"\)', scripts), *actions}
 
 
 def test_the_start_page_comes_again_only_when_something_changed(server):

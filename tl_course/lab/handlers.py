@@ -15,6 +15,7 @@ from tornado import web
 
 from tl_course import home_page, progress_file, records
 from tl_course.errors import BadInput, CourseError
+from tl_course.i18n import _
 from tl_course.lab import exercise_panel
 from tl_course.standing import standing
 
@@ -24,6 +25,7 @@ MOST_SECONDS = 3600.0  # more at once was not spent at one exercise
 def handlers(base_url: str) -> list[tuple[str, type[APIHandler]]]:
     """The addresses below ``tl-course`` and who answers there."""
     return [
+        (url_path_join(base_url, "tl-course", "texts"), Texts),
         (url_path_join(base_url, "tl-course", "home"), Home),
         (url_path_join(base_url, "tl-course", "exercises", r"([a-z0-9-]+)"), Exercise),
         (url_path_join(base_url, "tl-course", "exercises", r"([a-z0-9-]+)", r"([a-z]+)"), Action),
@@ -45,6 +47,26 @@ def _answered(method: Callable[..., dict[str, Any]]) -> Callable[..., None]:
             self.finish(json.dumps({"message": str(error)}))
 
     return answer
+
+
+class Texts(APIHandler):
+    """What JupyterLab's menus, palette and tabs call the course's parts, in the reader's language."""
+
+    @web.authenticated
+    @_answered
+    def get(self) -> dict[str, Any]:
+        """By name in the extension."""
+        return {
+            "category": _("Transfer learning"),
+            "home": _("Course start page"),
+            "home-caption": _("Lessons, what is done, what is due"),
+            "home-tab": _("Course"),
+            "check": _("Check this exercise"),
+            "hint": _("Hint for this exercise"),
+            "compare": _("Compare this exercise with the solution"),
+            "reset": _("Reset this exercise"),
+            "restore": _("Restore this exercise"),
+        }
 
 
 class Home(APIHandler):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tl_course.plots import STYLE
+from tl_course.plots import STYLE, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +24,9 @@ def panels(title: str, left: tuple[float, float], right: tuple[float, float]) ->
         title: names the value that was chosen.
         left, right: where each pair of axes begins and ends, as shares of the width.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=SIZE, facecolor="white")
         figure.suptitle(title, fontsize=STYLE["axes.titlesize"], y=0.98)
         pairs = [figure.add_axes((start, BOTTOM, end - start, TOP - BOTTOM)) for start, end in (left, right)]

@@ -3,7 +3,7 @@
 (function () {
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   const NAMES = ["@jupyterlab/application", "@jupyterlab/apputils", "@jupyterlab/coreutils", "@jupyterlab/launcher",
-    "@jupyterlab/notebook", "@jupyterlab/services", "@lumino/widgets"];
+    "@jupyterlab/notebook", "@jupyterlab/rendermime", "@jupyterlab/services", "@lumino/widgets"];
   let shared;
 
   // A library's exports; none where this application has it not, as Jupyter Notebook has no launcher.
@@ -18,10 +18,14 @@
     get: async () => {
       const libraries = await Promise.all(NAMES.map(library));
       const lab = Object.assign({}, ...libraries);
-      const [home, panels] = await Promise.all([import(folder + "home.js"), import(folder + "panels.js")]);
+      const {ask} = await import(`${folder}server.js`);
+      const texts = await ask(lab, "texts").catch(() => ({}));
+      lab.text = name => texts[name] ?? name;
+      const names = ["descriptions", "home", "panels"];
+      const modules = await Promise.all(names.map(name => import(`${folder}${name}.js`)));
       const sheet = Object.assign(document.createElement("link"), {rel: "stylesheet", href: folder + "panels.css"});
       document.head.append(sheet);
-      const exported = {__esModule: true, default: [home.plugin(lab), panels.plugin(lab)]};
+      const exported = {__esModule: true, default: modules.map(module => module.plugin(lab))};
       return () => exported;
     }
   };

@@ -15,8 +15,8 @@ export function plugin(lab) {
       const tracker = new lab.WidgetTracker({namespace: "tl-course-home"});
       let open = null;
       app.commands.addCommand(COMMAND, {
-        label: "Course start page",
-        caption: "Lessons, what is done, what is due",
+        label: lab.text("home"),
+        caption: lab.text("home-caption"),
         execute: () => {
           if (!open || open.isDisposed) {
             open = page(lab, app);
@@ -27,8 +27,8 @@ export function plugin(lab) {
           if (window.innerWidth < NARROW && app.shell.collapseLeft) app.shell.collapseLeft();
         }
       });
-      if (palette) palette.addItem({command: COMMAND, category: "Transfer learning"});
-      if (launcher) launcher.add({command: COMMAND, category: "Transfer learning", rank: 0});
+      if (palette) palette.addItem({command: COMMAND, category: lab.text("category")});
+      if (launcher) launcher.add({command: COMMAND, category: lab.text("category"), rank: 0});
       if (restorer) restorer.restore(tracker, {command: COMMAND, name: () => "home"});
       const asked = new URLSearchParams(window.location.search).get("course") === "home";
       if (asked) app.restored.then(() => app.commands.execute(COMMAND));
@@ -41,7 +41,7 @@ function page(lab, app) {
   content.node.style.overflow = "auto";
   const widget = new lab.MainAreaWidget({content});
   widget.id = "tl-course-home";
-  widget.title.label = "Course";
+  widget.title.label = lab.text("home-tab");
   widget.title.closable = true;
   let state = "", shown = "";
   const update = async () => {

@@ -6,7 +6,7 @@ const CHECK = /^check\("([a-z0-9-]+)"\)/;
 const ANSWER = /^# exercise: ([a-z0-9-]+) \(([a-z]+)\)\s*$/m;
 const PAUSE = 120; // seconds without a key after which nobody is at work
 const SEND = 60000; // milliseconds between reports of the time
-const NAMES = {check: "Check", hint: "Hint", compare: "Compare", reset: "Reset", restore: "Restore"};
+const ACTIONS = ["check", "hint", "compare", "reset", "restore"];
 
 export function plugin(lab) {
   return {
@@ -18,14 +18,14 @@ export function plugin(lab) {
       tracker.widgetAdded.connect((_, notebookPanel) => watch(lab, notebookPanel));
       tracker.forEach(notebookPanel => watch(lab, notebookPanel));
       window.addEventListener("keydown", keepPlainKeys, true);
-      for (const [name, label] of Object.entries(NAMES)) {
+      for (const name of ACTIONS) {
         const command = `tl-course:${name}`;
         app.commands.addCommand(command, {
-          label: `${label} this exercise`,
+          label: lab.text(name),
           isEnabled: () => !!current(tracker),
           execute: () => current(tracker)?.act(name)
         });
-        if (palette) palette.addItem({command, category: "Transfer learning"});
+        if (palette) palette.addItem({command, category: lab.text("category")});
       }
     }
   };
