@@ -9,6 +9,11 @@ from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Findi
 from tl_course.i18n import _
 
 SHORTEST, LONGEST = 16, 64  # characters of a key
+ASKED = (
+    *("key", "copy", "memory order", "settings order", "again", "other process"),
+    *("other pixel", "pixels swapped", "other shape", "other dtype", "other model", "other value"),
+    *("other setting", "renamed setting", "other list"),
+)
 
 NUMPY = '''
 import hashlib
@@ -74,7 +79,7 @@ SUMMED = _("images with equal sums are different images: a sum forgets where eac
 
 
 def cases(rng: np.random.Generator) -> list[Case]:
-    """A few small images, and an array too large to be printed whole."""
+    """A few small images, and an array too large to be printed whole; keys are asked for in drawn order."""
     settings = {
         "size": int(rng.integers(200, 300)),
         "mean": [round(float(value), 3) for value in rng.uniform(0.3, 0.6, size=3)],
@@ -84,16 +89,19 @@ def cases(rng: np.random.Generator) -> list[Case]:
     small = rng.random((2, 4, 5, 3)).astype(np.float32)
     large = rng.random((3, 20, 26, 3)).astype(np.float32)
     return [
-        Case("few pixels", {"images": small, "settings": settings}, ("text", "images", "recipe", "content", "process")),
-        Case("many pixels", {"images": large, "settings": settings}, ("images",)),
+        Case(name, {"images": images, "settings": settings, "asked": rng.permutation(ASKED).tolist()}, criteria)
+        for name, images, criteria in (
+            ("few pixels", small, ("text", "images", "recipe", "content", "process")),
+            ("many pixels", large, ("images",)),
+        )
     ]
 
 
 def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     """Check which pairs of keys are equal; any digest is right."""
     problem = next((text for kind in observed["kinds"] if (text := _not_a_key(kind))), "")
-    number = observed["numbers"]
-    if min(number.values()) < 0:
+    number = dict(zip(case.inputs["asked"], observed["numbers"], strict=True))
+    if min(observed["numbers"]) < 0:
         return [holds(name, False, problem) for name in case.criteria]
     different = {
         "other pixel": ("images", _("a pixel changed and the key did not")),
@@ -115,6 +123,8 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     }
     found = [holds(name, number[key] != number["key"], text) for key, (name, text) in different.items()]
     found += [holds(name, number[key] == number["key"], text) for key, (name, text) in equal.items()]
+    again = number["again"] == number["key"]  # of keys that do not repeat, it says nothing that they differ
+    found += [holds(name, again, equal["again"][1]) for name in ("images", "recipe")]
     found.append(holds("text", not problem, problem))
     found.append(holds("content", observed["settings kept"], _("your function changed the settings it was given")))
     return [finding for finding in found if finding.criterion in case.criteria]
@@ -132,7 +142,10 @@ def _not_a_key(kind: str) -> str:
 
 
 def probe_numpy(candidate, inputs):
-    """The keys of the same and of changed content: numbered, equal numbers for equal keys, and of what kind each is."""
+    """The keys asked for, of the same and of changed content: equal numbers for equal keys, and of what kind each is.
+
+    Numbers, as the digits of a right key are free, and those of some wrong ones differ from process to process.
+    """
     images, settings, model = inputs["images"], inputs["settings"], "mobilenet_v2"
     changed, swapped = images.copy(), images.copy()
     middle = tuple(size // 2 for size in images.shape)
@@ -157,11 +170,13 @@ def probe_numpy(candidate, inputs):
         "again": (images, model, settings),
     }
     before = json.dumps(settings)
-    keys = {name: candidate(*arguments) for name, arguments in content.items()}
-    keys["other process"] = _in_another_process(candidate, *content["key"])
-    distinct = list(dict.fromkeys(key for key in keys.values() if type(key) is str))
-    numbers = {name: distinct.index(key) if type(key) is str else -1 for name, key in keys.items()}
-    kinds = [_kind(key) for key in keys.values()]
+    keys = [
+        _in_another_process(candidate, *content["key"]) if name == "other process" else candidate(*content[name])
+        for name in inputs["asked"]
+    ]
+    distinct = list(dict.fromkeys(key for key in keys if type(key) is str))
+    numbers = [distinct.index(key) if type(key) is str else -1 for key in keys]
+    kinds = [_kind(key) for key in keys]
     return {"numbers": numbers, "kinds": kinds, "settings kept": json.dumps(settings) == before}
 
 

@@ -1,7 +1,9 @@
 """Draw the same number of labelled examples for each class."""
 
+import itertools
 import random
 import re
+from unittest import mock
 
 import numpy as np
 
@@ -110,12 +112,13 @@ def judge(case: Case, observed: dict[str, Plain]) -> list[Finding]:
     """Check properties of the draws; any generator may have made them."""
     if case.name == "too few":
         return [_complains(observed["error"], case.inputs["y"])]
-    y, per_class, repeats = case.inputs["y"], case.inputs["per_class"], bool(observed["repeats"])
-    if repeats:
-        found = examine([np.asarray(draw) for draw in observed["draws"]], y, per_class)
-    else:
-        found = [holds(name, text == "", text) for name, text in observed["examined"].items()]
-    found += [
+    draws = [np.asarray(draw) for draw in observed["draws"]]
+    again = [np.asarray(draw) for draw in observed["again"]]
+    repeats = len(again) == NUM_REPEATED and all(map(np.array_equal, draws, again))
+    if len(draws) != len(case.inputs["seeds"]):
+        raise ValueError("one draw a seed was expected")
+    found = [
+        *examine(draws, case.inputs["y"], case.inputs["per_class"]),
         holds("repeats", repeats, _("the same seed gave other indices at the second call")),
         holds("global", observed["global kept"], _("after your function the shared random generator had moved")),
     ]
@@ -134,8 +137,8 @@ def _complains(error: str | None, y: np.ndarray) -> Finding:
 def probe_numpy(candidate, inputs):
     """Draw with every seed, with some once more, and watch the shared generators.
 
-    Draws that do not repeat differ at every check. They are examined here, so that what is observed of them repeats
-    and an answer without a seed can be told from others.
+    A generator without a seed starts elsewhere at every call and yet alike at every check, so that an answer that
+    makes one can be told from others.
     """
     y, per_class, seeds = inputs["y"], inputs["per_class"], inputs["seeds"]
     if per_class > 6:
@@ -144,16 +147,13 @@ def probe_numpy(candidate, inputs):
         except ValueError as error:
             return {"error": str(error)}
         return {"error": None}
-    before = _shared_state()
-    draws = [as_array(candidate(y.copy(), per_class, seed)) for seed in seeds]
-    kept = _shared_state() == before
-    again = [as_array(candidate(y.copy(), per_class, seed)) for seed in seeds[:NUM_REPEATED]]
-    if all(map(np.array_equal, draws, again)):
-        return {"repeats": True, "draws": draws, "global kept": kept}
-    examined: dict[str, str] = {}
-    for finding in examine(draws, y, per_class):
-        examined[finding.criterion] = examined.get(finding.criterion) or finding.message
-    return {"repeats": False, "examined": examined, "global kept": kept}
+    made, start = np.random.default_rng, itertools.count(10_000)
+    with mock.patch("numpy.random.default_rng", lambda seed=None: made(next(start) if seed is None else seed)):
+        before = _shared_state()
+        draws = [as_array(candidate(y.copy(), per_class, seed)) for seed in seeds]
+        kept = _shared_state() == before
+        again = [as_array(candidate(y.copy(), per_class, seed)) for seed in seeds[:NUM_REPEATED]]
+    return {"draws": draws, "again": again, "global kept": kept}
 
 
 def _shared_state() -> tuple[str, str]:

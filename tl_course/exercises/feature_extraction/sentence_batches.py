@@ -63,10 +63,16 @@ BACKWARDS = _("reversing the joined outputs undoes a reversal, not a sort")
 def cases(rng: np.random.Generator) -> list[Case]:
     """A count that leaves a partial batch, one that fits exactly with equal lengths in it, and one below a batch."""
     every = ("each once", "size", "padding", "inverse")
+    partial, few = int(5 * rng.integers(3, 6) + rng.integers(1, 5)), int(rng.integers(5, 13))
+    twice = np.repeat(_lengths(rng, int(rng.choice([6, 10])), 10), 2)
     return [
-        Case("partial last batch", {"lengths": _lengths(rng, 23, 5), "batch_size": 5}, every),
-        Case("equal lengths", {"lengths": rng.permutation(np.repeat(_lengths(rng, 6, 6), 2)), "batch_size": 4}, every),
-        Case("less than a batch", {"lengths": _lengths(rng, 7, 7), "batch_size": 16}, ("each once", "size", "inverse")),
+        Case("partial last batch", {"lengths": _lengths(rng, partial, 5), "batch_size": 5}, every),
+        Case("equal lengths", {"lengths": rng.permutation(twice), "batch_size": 4}, every),
+        Case(
+            "less than a batch",
+            {"lengths": _lengths(rng, few, few), "batch_size": 16},
+            ("each once", "size", "inverse"),
+        ),
     ]
 
 

@@ -12,9 +12,9 @@ from tl_course.i18n import _
 
 def cases(rng: np.random.Generator) -> list[Case]:
     """Uneven ranks, several k; ties of all sorts; k from the number of classes on; what must be refused."""
-    scores = np.array([rng.permutation(5) for _row in range(12)]) + rng.uniform(0, 0.5, size=(12, 5))
-    ranks = rng.permutation([0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 4])
-    labels = np.argsort(-scores, axis=1)[np.arange(12), ranks]
+    ranks = rng.permutation(np.repeat(np.arange(5), [rng.integers(5, 9), *rng.integers(1, 5, size=4)]))
+    scores = np.array([rng.permutation(5) for _rank in ranks]) + rng.uniform(0, 0.5, size=(len(ranks), 5))
+    labels = np.argsort(-scores, axis=1)[np.arange(len(ranks)), ranks]
     few = rng.integers(2, size=(10, 4)).astype(np.float64)
     tied = np.concatenate([few, np.full((4, 4), rng.normal())])
     tied_labels = np.concatenate([rng.integers(4, size=10), np.arange(4)])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tl_course.exercises.engine.compare import close
-from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Variant
+from tl_course.exercises.engine.exercise import Case, Criterion, Exercise, Finding, FollowUp, Mistake, Plain, Variant
 from tl_course.exercises.engine.plain import as_array
 from tl_course.i18n import _
 
@@ -76,20 +76,36 @@ def _logits(rng: np.random.Generator, predicted: Sequence[int] | np.ndarray, num
 
 
 def cases(rng: np.random.Generator) -> list[Case]:
-    """Uneven classes; as many examples as classes; positive logits; a single example."""
-    order = rng.permutation(8)
-    labels, predicted = np.array([0, 0, 0, 0, 0, 1, 1, 4])[order], np.array([0, 0, 0, 0, 2, 1, 1, 3])[order]
-    cycle = np.roll(np.arange(5), int(rng.integers(1, 5)))
-    square = cycle.copy()
-    square[0] = cycle[1]
-    high = _logits(rng, [1, 2, 0, 1], 3) + 6
-    one = int(rng.integers(1, 4))
+    """Uneven classes; as many examples as classes; positive logits; a single example. How many are right is drawn."""
+    labels = np.repeat([0, 1, 4], [int(rng.integers(8, 15)), int(rng.integers(5, 8)), 1])
+    predicted = labels.copy()
+    predicted[: rng.integers(1, 5)], predicted[-1] = 2, 3
+    order = rng.permutation(len(labels))
+    uneven = _batch(rng, predicted[order], 5, labels[order])
+    uneven["logits"][labels[order] == 4, 4] = -5  # the lowest logit is right there
+    size = int(rng.choice([5, 7, 9]))
+    cycle, wrong = np.roll(np.arange(size), int(rng.integers(1, size))), int(rng.integers(1, size - 2))
+    square = np.append(cycle[1 : wrong + 1], cycle[wrong:])
+    large = rng.integers(1, 3, size=rng.integers(5, 10))
+    said = rng.permutation(len(large)) >= rng.integers(1, 4)  # class 0 is said where this is False
+    one, other = rng.permutation(np.arange(1, 4))[:2]
     return [
-        Case("uneven classes", {"logits": _logits(rng, predicted, 5), "labels": labels}, ("value",)),
-        Case("5 examples, 5 classes", {"logits": _logits(rng, cycle, 5), "labels": square}, ("square",)),
-        Case("large logits", {"logits": high, "labels": np.array([1, 2, 2, 1])}, ("logits",)),
-        Case("one example", {"logits": _logits(rng, [one], 4), "labels": np.array([one])}, ("one",)),
+        Case("uneven classes", uneven, ("value",)),
+        Case("as many examples as classes", _batch(rng, cycle, size, square), ("square",)),
+        Case("large logits", _batch(rng, large * said, 3, large, 6), ("logits",)),
+        Case("one example", _batch(rng, [one], 4, [rng.choice([one, other])]), ("one",)),
     ]
+
+
+def _batch(
+    rng: np.random.Generator,
+    predicted: Sequence[int] | np.ndarray,
+    num_classes: int,
+    labels: Sequence[int] | np.ndarray,
+    shift: float = 0,
+) -> dict[str, Plain]:
+    """Inputs whose highest logits belong to the predicted classes, all logits raised by shift."""
+    return {"logits": _logits(rng, predicted, num_classes) + np.float32(shift), "labels": np.array(labels)}
 
 
 def judge(case: Case, observed: dict[str, np.ndarray]) -> list[Finding]:
@@ -151,7 +167,7 @@ EXERCISE = Exercise(
         "value": Criterion(_("gives the share of right predictions when classes are uneven"), weight=2),
         "square": Criterion(_("is right when there are as many examples as classes")),
         "logits": Criterion(_("reads logits as scores, however large they are")),
-        "one": Criterion(_("works for a single example")),
+        "one": Criterion(_("works for a single example"), needs=("value",)),
     },
     cases=cases,
     judge=judge,

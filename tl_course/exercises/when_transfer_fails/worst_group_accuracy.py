@@ -86,8 +86,9 @@ EDITS = {
 }
 
 
-def _sample(rng: np.random.Generator, right: list[int], total: list[int]) -> dict[str, Plain]:
-    """Examples of which each group gets a given number right, in mixed order."""
+def _sample(rng: np.random.Generator, counts: np.ndarray) -> dict[str, Plain]:
+    """Examples in mixed order, for each group so many right of so many: counts, integer, shape (groups, 2)."""
+    right, total = counts.T
     groups = np.repeat(np.arange(len(total)), total)
     hit = np.concatenate([np.arange(count) < good for good, count in zip(right, total, strict=True)])
     order = rng.permutation(len(groups))
@@ -98,13 +99,20 @@ def _sample(rng: np.random.Generator, right: list[int], total: list[int]) -> dic
 
 def cases(rng: np.random.Generator) -> list[Case]:
     """A small group that fares worst; empty groups before and behind it; two equal groups; nobody right; one group."""
-    many = int(rng.integers(30, 40))
+    few, many, half = int(rng.integers(5, 10)), int(rng.integers(45, 60)), int(rng.integers(2, 6))
+    small = [(many - int(rng.integers(9, 13)), many), (9, 12), (int(rng.integers(1, 4)), few), (6, 7)]
+    worse = int(rng.integers(5, 10))
+    present = rng.permutation([(8, 10), (int(rng.integers(1, worse // 2 + 1)), worse), (7, 9)])
+    empty = [np.zeros((count, 2), dtype=int) for count in rng.integers(1, 4, size=3)]
+    gaps = np.concatenate([empty[0], present[:1], empty[1], present[1:], empty[2]])
+    equal = [(5, 6), (half, 2 * half), (2 * half, 4 * half), (6, 7)]
+    whole = [(int(rng.integers(3, 8)),) * 2, (0, 0), (0, 0), (0, 0)]
     return [
-        Case("small group", _sample(rng, [many - 5, 9, 1, 6], [many, 12, 4, 7]), ("accuracy", "group")),
-        Case("empty groups", _sample(rng, [0, 8, 0, 3, 7, 0], [0, 10, 0, 6, 9, 0]), ("empty",)),
-        Case("equal groups", _sample(rng, [5, 2, 4, 6], [6, 4, 8, 7]), ("group",)),
-        Case("nobody right", _sample(rng, [5, 0, 4], [6, 1, 8]), ("accuracy",)),
-        Case("all right", _sample(rng, [5, 0, 0], [5, 0, 0]), ("empty",)),
+        Case("small group", _sample(rng, rng.permutation(small)), ("accuracy", "group")),
+        Case("empty groups", _sample(rng, gaps), ("empty",)),
+        Case("equal groups", _sample(rng, rng.permutation(equal)), ("group",)),
+        Case("nobody right", _sample(rng, rng.permutation([(5, 6), (0, 1), (4, 8)])), ("accuracy",)),
+        Case("all right", _sample(rng, rng.permutation(whole)), ("empty",)),
     ]
 
 
