@@ -1,6 +1,7 @@
 """The command `tl-course grade`."""
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def grade(
     from tl_course.grading.confinement import Limits
     from tl_course.grading.preload import Early
 
+    if html is not None:
+        _try_place(html)
     limits = Limits() if memory_limit is None else replace(Limits(), memory=memory_limit * 2**20)
     early = None if scheduler else Early(Path.cwd(), assignment, limits, allow_unsafe)
     _leave_out_unused()
@@ -71,6 +74,17 @@ def grade(
 
     report = answer(as_json, work, lambda report: report.to_dict(), summary)
     return int(any(row.state != "graded" for row in report.rows))
+
+
+def _try_place(html: Path) -> None:
+    """Find out before anything is graded whether the report can be written. Raises BadInput where it cannot."""
+    from tl_course.whole_file import draft
+
+    class Tried(Exception):
+        """Leaves what is there as it is."""
+
+    with suppress(Tried), draft(html, (".html",)):
+        raise Tried
 
 
 def _leave_out_unused() -> None:

@@ -241,6 +241,20 @@ def test_files_beside_the_notebook_are_copied_and_old_ones_removed(course):
     assert sorted(file.name for file in copy.iterdir()) == [f"{course.name}.ipynb", "new.csv"]
 
 
+@pytest.mark.parametrize("name", ["n" * 251 + ".txt", "课" * 83 + ".md", ".99_quick.ipynb.new/x", "a.ipynb/x"])
+def test_no_name_beside_the_notebook_keeps_it_from_being_recorded(course, name):
+    folder = path(course, "submitted", "anna").parent
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("1")
+    copy = path(course, "autograded", "anna").parent
+    (copy / f".{course.name}.ipynb.new").mkdir(parents=True)  # where a draft was written once
+    (copy / ".0123456789abcdef.new").write_text("of a run that was killed")
+    row = grade(course, student="anna")["anna"]
+    assert (row.state, row.score) == ("graded", POINTS)
+    kept = {file.relative_to(copy).as_posix() for file in copy.rglob("*") if file.is_file()}
+    assert kept == {f"{course.name}.ipynb", name} - {"a.ipynb/x"}
+
+
 def test_the_command_s_json_and_exit_codes(course):
     done = run(course, course.name, "--json")
     assert done.returncode == 0, done.stderr

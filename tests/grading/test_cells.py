@@ -55,6 +55,12 @@ def test_names_last_across_cells_and_are_those_of_a_notebook(run):
     assert ran["outputs"][0]["data"]["text/plain"] == "(1, 2, 2, 2, 'x = 1', '__main__', True, 5)"
 
 
+@pytest.mark.parametrize("magic", ["cd .", "cd -", "pushd .", "dhist", "bookmark here"])
+def test_magics_that_remember_folders_work(run, magic):
+    _first, ran = run("%cd .", f"%{magic}")
+    assert ran["ok"], ran["outputs"]
+
+
 def test_outputs_are_valid_notebook_outputs(run):
     import nbformat
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 from nbgrader.api import Gradebook
 
@@ -52,6 +53,19 @@ class Bench:
         source = replace(self.source, cells=tuple(cells))
         mended, _notes = repair(notebook, source)
         return self.judge.judge(plan(source), mended, {}, lambda exercise: SEED, only)
+
+    def runs(self, notebook: Any) -> tuple[Result, int]:
+        """The result, and how often the whole notebook was run for it."""
+        whole: list[bool] = []
+
+        def counted(request: dict[str, Any]) -> dict[str, Any]:
+            whole.append(bool(request["cells"]))
+            return self.judge._execute(request)
+
+        mended, _notes = repair(notebook, self.source)
+        judged = Judge(counted, 2.0).judge(plan(self.source), mended, {}, lambda exercise: SEED)
+        (found,) = [result for result in judged.results if result.test == "accuracy-check"]
+        return found, sum(whole)
 
     def result(self, notebook: Any, test: str = "accuracy-check", **options: Any) -> Result:
         (found,) = [result for result in self.judged(notebook, **options).results if result.test == test]
@@ -155,6 +169,80 @@ def test_names_that_only_running_the_notebook_makes_are_had_by_running_it(bench)
 def test_a_name_that_nobody_makes_is_missing(bench):
     result = bench.result(bench.notebook(accuracy_numpy="def accuracy(logits, labels):\n    return nobody(logits)"))
     assert result.score == 0.0 and result.answered
+
+
+MEAN = "import numpy as np\ndef accuracy(logits, labels):\n    return np.mean(logits.argmax(axis={}) == labels)"
+
+
+@pytest.mark.parametrize(
+    ("cells", "answer"),
+    [
+        ([], f'{RIGHT}\ncheck("accuracy")'),
+        ([], f'{RIGHT}\nfrom tl_course import hint\nhint("accuracy")'),
+        (["import numpy as np"], "from __future__ import annotations\n" + RIGHT.partition("\n")[2]),
+        (["CFG = {}", "CFG['axis'] = 1"], MEAN.format("CFG['axis']")),
+        (["class CFG:\n    axis = 0", "CFG.axis = 1  # found out"], MEAN.format("CFG.axis")),
+    ],
+    ids=["check", "hint", "future", "item", "attribute"],
+)
+def test_a_right_answer_of_any_shape_needs_no_more_than_its_text(bench, cells, answer):
+    notebook = bench.notebook(accuracy_numpy=answer)
+    for source in reversed(cells):
+        with_cell(notebook, source)
+    result, whole = bench.runs(notebook)
+    assert (result.score, result.path, whole) == (1.0, "answer", 0)
+
+
+@pytest.mark.parametrize(
+    ("cell", "answer"),
+    [
+        ("%%writefile beside.py\naxis = 1", f"import beside\n{MEAN.format('beside.axis')}"),
+        ("open('axis.txt', 'w').write('1')", f"axis = int(open('axis.txt').read())\n{MEAN.format('axis')}"),
+        ("pass", f"{RIGHT}\nimport asyncio\nawait asyncio.sleep(0)"),
+        ("f = 1", f"{RIGHT}\ntry:\n    f{'.a' * 2500}()\nexcept AttributeError:\n    pass"),
+        (
+            "pass",
+            f"from dataclasses import dataclass\n@dataclass\nclass C:\n    a: 'int' = 1\n{MEAN.format('C().a')}",
+        ),
+    ],
+    ids=["module", "file", "await", "deep", "annotation"],
+)
+def test_what_only_the_notebook_has_is_had_by_running_it(bench, cell, answer):
+    result, whole = bench.runs(with_cell(bench.notebook(accuracy_numpy=answer), cell))
+    assert (result.score, result.path, whole) == (1.0, "notebook", 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        MEAN.format("0"),
+        "def accuracy(logits, labels)\n    return 1",
+        "def accuracy(logits, labels):\n    return {}['x']",
+        "def accuracy(logits, labels):\n    return logits.missing",
+        "raise ValueError('await')",
+        "return",
+        MEAN.format("CFG['axis']"),
+    ],
+)
+def test_a_wrong_answer_is_no_reason_to_run_the_notebook(bench, answer):
+    notebook = with_cell(with_cell(bench.notebook(accuracy_numpy=answer), "CFG['axis'] = 0"), "CFG = {}")
+    result, whole = bench.runs(notebook)
+    assert result.answered and result.score < 1 and whole == 0
+
+
+@pytest.mark.parametrize("value", [np.array(0, "datetime64[s]"), np.zeros((), [("a", float)]), np.array("x"), [[{}]]])
+def test_observations_that_no_honest_process_sends_are_judged(bench, value):
+    def answered(request: dict[str, Any]) -> dict[str, Any]:
+        reply = bench.judge._execute(request)
+        if len(request["answers"]) == 1:  # not the named mistakes
+            (one,) = reply["answers"].values()
+            one["value"]["observations"] = [{"value": {"accuracy": value}} for _case in one["value"]["observations"]]
+        return reply
+
+    mended, _notes = repair(bench.notebook(accuracy_numpy=RIGHT), bench.source)
+    judged = Judge(answered, 2.0).judge(plan(bench.source), mended, {}, lambda exercise: SEED)
+    result = next(result for result in judged.results if result.answered)
+    assert (result.score, result.diagnosis) == (0.0, None)
 
 
 def test_one_answer_cannot_spoil_another(bench):

@@ -269,9 +269,18 @@ def test_a_table_that_is_not_changed_is_the_same_file_and_reads_as_csv_does(text
     assert [row if row != [""] else [] for row in mine] == list(read)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "=cmd|' /C calc'!A0", "\uff1d1+1", " \uff20A"]
+)
 def test_no_text_of_ours_is_a_formula(text):
     assert plain(text).startswith("'") and "\n" not in plain(text)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_no_separator_of_another_language_makes_cells_of_ours(separator):
+    table = csv_table.Table([], [], separator)
+    table.add(["x;=1+1", "x,=1+1", "x\t=1+1", "x"])
+    assert table.to_bytes().decode() == separator.join(['"x;=1+1"', '"x,=1+1"', '"x\t=1+1"', "x"]) + "\r\n"
 
 
 def test_numbers_have_a_dot_and_no_more_digits_than_they_need():

@@ -18,10 +18,13 @@ from nbgrader.preprocessors import OverwriteCells
 from nbgrader.utils import compute_checksum, determine_grade
 from traitlets.config import Config
 
+from tl_course import exercises
+from tl_course.exercises.engine.stub import stub
 from tl_course.grading import assignment
 from tl_course.grading.repair import MAX_CELLS, repair
 
 HEADS = {"one": "# exercise: one (numpy)", "two": "# exercise: two (numpy)"}
+FLAGS = (False, False, True, False)  # of an answer: locked, grade, solution, task
 NAMES = ["given", "one", "one-test", "two", "two-test", "essay", "task"]
 
 
@@ -229,6 +232,62 @@ def test_the_last_of_two_copies_counts_as_with_nbgrader(notebook, source):
     assert find(done, "one").source.endswith("return 99")
     assert any(cell.source.endswith("return 1") for cell in done.cells if not name_of(cell))
     assert notes == ["Cell 3 is an earlier copy of 'one' and became an ordinary cell; the last one counts."]
+
+
+@pytest.mark.parametrize("tail", ["", "\n", "# my notes", f"{HEADS['one']}\n", "the stub"])
+def test_of_a_cell_that_was_split_the_part_with_the_answer_counts(course, notebook, source, tail):
+    copied = copy.deepcopy(find(notebook, "one"))
+    copied.source = find(course[2], "one").source if tail == "the stub" else tail
+    notebook.cells.insert(notebook.cells.index(find(notebook, "one")) + 1, copied)
+    done, notes = repaired(notebook, source)
+    assert find(done, "one").source.endswith("return 1")
+    assert any(cell.source == copied.source for cell in done.cells if not name_of(cell))
+    assert notes == ["Cell 4 is a copy of 'one' without an answer and became an ordinary cell."]
+
+
+def test_of_copies_without_an_answer_and_of_locked_cells_the_last_counts(notebook, source):
+    find(notebook, "one").source = "# nothing yet"
+    for name in ("one", "one-test"):
+        copied = copy.deepcopy(find(notebook, name))
+        copied.source = ""
+        notebook.cells.append(copied)
+    done, notes = repaired(notebook, source)
+    assert find(done, "one").source == "" and find(done, "one-test").source.startswith("assert one()")
+    assert [note for note in notes if "copy" in note] == [
+        "Cell 3 is an earlier copy of 'one' and became an ordinary cell; the last one counts.",
+        "Cell 5 is an earlier copy of 'one-test' and became an ordinary cell; the last one counts.",
+    ]
+
+
+@pytest.mark.parametrize("own", ["the stub", "", "# see below"])
+def test_an_answer_in_a_new_cell_with_its_heading_counts_where_its_own_cell_was_left(course, notebook, source, own):
+    find(notebook, "one").source = find(course[2], "one").source if own == "the stub" else own
+    for number in (98, 99):
+        notebook.cells.insert(4, new_code_cell(f"{HEADS['one']}\ndef one(): return {number}"))
+    done, notes = repaired(notebook, source)
+    assert find(done, "one").source.endswith("return 98")
+    assert any(cell.source.endswith("return 99") for cell in done.cells if not name_of(cell))
+    assert notes == ["'one' was left as it was; Cell 6 has its heading and was taken as the answer."]
+
+
+def test_an_answer_in_its_own_cell_goes_before_a_new_cell_with_its_heading(notebook, source):
+    for text in (f"{HEADS['one']}\ndef one(): return 99", HEADS["one"]):
+        notebook.cells.append(new_code_cell(text))
+    done, notes = repaired(notebook, source)
+    assert find(done, "one").source.endswith("return 1") and notes == []
+
+
+def test_what_the_course_brings_back_is_no_answer():
+    text = stub(exercises.get("accuracy").variant("numpy"))
+    head = "# exercise: accuracy (numpy)"
+    name = "accuracy-numpy"
+    answer = assignment.SourceCell(name, "code", f"{head}\nraise NotImplementedError()", "", *FLAGS, points=0.0)
+    cells = [
+        new_code_cell(f"{head}\n{text}", metadata=label(name, solution=True)),
+        new_code_cell(f"{head}\naccuracy = 1"),
+    ]
+    done, _notes = repair(new_notebook(cells=cells), assignment.SourceNotebook("lesson", (answer,), None))
+    assert find(done, name).source == f"{head}\naccuracy = 1"
 
 
 def test_an_unknown_label_is_taken_off(notebook, source):

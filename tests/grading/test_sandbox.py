@@ -110,12 +110,12 @@ def test_two_submissions_do_not_see_each_other(warm):
         def f(word):
             for path in ("own.txt", "/submission/own.txt", "/submission/tmp/own.txt", "/dev/shm/own"):
                 open(path, "w").write(word)
-            return sorted(os.listdir("/submission"))
+            return [sorted(os.listdir("/submission")), sorted(os.listdir("."))]
     """
     look = """
         import glob, os
         def f():
-            seen = [*os.listdir("/submission"), *os.listdir("/submission/tmp"), *os.listdir("/dev/shm")]
+            seen = [name for place in ("/submission", ".", "/submission/tmp", "/dev/shm") for name in os.listdir(place)]
             for process in glob.glob("/proc/[0-9]*"):
                 for way in ("root/submission", "cwd"):
                     try:
@@ -125,8 +125,8 @@ def test_two_submissions_do_not_see_each_other(warm):
             return seen
     """
     with warm.sandbox({"data.csv": b"1"}) as one, warm.sandbox({"data.csv": b"2"}) as two:
-        assert result(ask(one, hide, word=SECRET)) == ["data.csv", "own.txt", "tmp"]
-        assert {"data.csv", "tmp"} == set(result(ask(two, look)))
+        assert result(ask(one, hide, word=SECRET)) == [["own.txt", "tmp", "work"], ["data.csv", "own.txt"]]
+        assert {"data.csv", "tmp", "work"} == set(result(ask(two, look)))
         assert "own.txt" in result(ask(one, look))  # looking finds what is there
 
 
@@ -212,6 +212,9 @@ def test_rights_cannot_be_had_again(warm):
                 "chroot": lambda: library.chroot(b"/usr"),
                 "trace": lambda: library.ptrace(16, os.getppid(), 0, 0),
                 "memory": lambda: library.memfd_create(b"x", 0),
+                "watch": lambda: library.inotify_init(),
+                "watch with flags": lambda: library.inotify_init1(0o2000000),
+                "watch all": lambda: library.fanotify_init(0, 0),
                 "root": lambda: library.setuid(0) if os.getuid() else -1,
             }
             return [name for name, call in calls.items() if call() != -1]
@@ -257,6 +260,33 @@ def test_nothing_reaches_the_network(warm):
                 listening.accept()
         with socket.create_connection(("127.0.0.1", port), 5):  # it does listen
             server.accept()[0].close()
+
+
+# ---- what it may be called
+
+
+NAMES = ["output", "tmp", "work", "output/model.txt", "tmp/data.csv", "work/data.csv", "dev/shm", "submission"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_of_any_name_are_there_and_nothing_else_is(warm, name):
+    code = """
+        import os, tempfile
+        def f(name):
+            with tempfile.NamedTemporaryFile() as file:
+                pass
+            return [open(name).read(), os.listdir("."), print("told")]
+    """
+    with warm.sandbox({name: b"1"}) as sandbox:
+        reply = ask(sandbox, code, name=name)
+        assert result(reply) == ["1", [name.split("/")[0]], None] and reply.value["output"] == "told\n"
+
+
+def test_files_that_cannot_be_laid_out_are_named_as_the_reason(warm):
+    reason = r"files cannot be put into the sandbox.*No space left"
+    with pytest.raises(CourseError, match=reason), warm.sandbox({"data.bin": bytes(SMALL.files + 1)}) as sandbox:
+        ask(sandbox, "def f():\n    return 1")
+    assert warm.alive()
 
 
 # ---- where it cannot be had

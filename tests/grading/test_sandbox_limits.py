@@ -76,7 +76,18 @@ def f(size):
 """
 
 
-@pytest.mark.parametrize("code", [MANY, SHARED], ids=["processes", "shared"])
+TABLES = """
+def f(size):
+    import mmap, time
+    held = mmap.mmap(-1, 6 * size * 512, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, mmap.PROT_READ)
+    held.madvise(15)  # small pages: each 2 MiB that are read take a table of 4 KiB, and are otherwise empty
+    for place in range(0, 6 * size * 512, 2**21):
+        held[place]
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("code", [MANY, SHARED, TABLES], ids=["processes", "shared", "page tables"])
 def test_all_of_a_submission_has_its_memory(warm, code):
     with warm.sandbox() as sandbox:
         assert ask(sandbox, code, limit=8, size=100 * MEGABYTE).state == "memory"
@@ -135,7 +146,7 @@ def test_files_and_their_number_are_limited(warm):
                     held.append(open("/dev/null"))
             def many():
                 for number in range(30_000):
-                    open(f"tmp/{number}", "w").close()
+                    open(f"/submission/tmp/{number}", "w").close()
             held = []
             tried = [attempt(hold), len(held)]
             held.clear()

@@ -10,7 +10,7 @@ import pytest
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
-from tl_course.grading import submission
+from tl_course.grading import safe_files, submission
 from tl_course.grading.assignment import SourceCell, SourceNotebook
 
 HEAD = "# exercise: one (numpy)"
@@ -304,6 +304,43 @@ def test_the_fingerprint_changes_with_what_is_graded_only(tmp_path):
         change()
         seen.add(submission.fingerprint(folder))
     assert len(seen) == 7
+
+
+@pytest.mark.parametrize("place", ["data", "."])
+def test_a_data_set_beside_the_notebook_hides_nothing_of_it(tmp_path, monkeypatch, place):
+    monkeypatch.setattr(safe_files, "MAX_ENTRIES", 10)
+    (tmp_path / place).mkdir(exist_ok=True)
+    for number in range(20):
+        (tmp_path / place / f"{number:02}.txt").write_text("x")
+    write(tmp_path / "other.ipynb")
+    first = submission.fingerprint(tmp_path)
+    write(tmp_path / "other.ipynb", content(cell("one", "x = 2"), cell("one-test")))
+    assert submission.fingerprint(tmp_path) != first
+    assert read(tmp_path).notebook is not None  # found, though it has another name
+
+
+def test_files_come_before_folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, "MAX_COUNT", 1)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "1.txt").write_text("x")
+    (tmp_path / "helper.py").write_text("y")
+    assert submission.read_files(tmp_path, {})[0] == {"helper.py": b"y"}
+
+
+def test_files_that_cannot_stand_beside_the_notebook_are_left_out(tmp_path):
+    (tmp_path / "lesson.ipynb").mkdir()
+    (tmp_path / "lesson.ipynb" / "x.txt").write_text("x")
+    deep = os.open(tmp_path, os.O_RDONLY)
+    for _level in range(10):  # as a whole, too long a path for most systems
+        os.mkdir("d" * 250, dir_fd=deep)
+        deep, above = os.open("d" * 250, os.O_RDONLY, dir_fd=deep), deep
+        os.close(above)
+    os.close(os.open("y", os.O_CREAT | os.O_WRONLY, dir_fd=deep))
+    os.close(deep)
+    files, notes = submission.read_files(tmp_path, {})
+    assert files == {}
+    assert any("'lesson.ipynb/x.txt' lies in a folder that is called a notebook" in note for note in notes)
+    assert any("has too long a path" in note for note in notes)
 
 
 def test_names_and_bytes_are_told_apart(tmp_path):

@@ -47,23 +47,21 @@ class Recorder:
         if update:
             shown = self._ids.get(str(display_id))
             if shown is not None:
-                shown.update(data=_bounded(data), metadata=plain(metadata or {}))
+                shown.update(data=bounded(data), metadata=plain(metadata or {}))
             return
-        output = {"output_type": "display_data", "data": _bounded(data), "metadata": plain(metadata or {})}
+        output = {"output_type": "display_data", "data": bounded(data), "metadata": plain(metadata or {})}
         if display_id is not None:
             self._ids[str(display_id)] = output
         self._add(output)
 
     def result(self, data: Any, metadata: Any, count: int) -> None:
         """Add the value of the cell's last expression."""
-        shown = {"data": _bounded(data), "metadata": plain(metadata or {})}
+        shown = {"data": bounded(data), "metadata": plain(metadata or {})}
         self._add({"output_type": "execute_result", "execution_count": count, **shown})
 
     def error(self, name: str, message: str, lines: list[str]) -> None:
         """Add an error with its traceback."""
-        kept = [plain(line)[:MESSAGE_KEPT] for line in _middle_left_out("\n".join(lines).split("\n"))]
-        evalue = plain(message)[:MESSAGE_KEPT]
-        self._add({"output_type": "error", "ename": plain(name), "evalue": evalue, "traceback": kept})
+        self._add(error_output(name, message, lines))
 
     def clear(self, wait: bool) -> None:
         """Forget this cell's outputs, at once or when the next one comes."""
@@ -166,13 +164,19 @@ def plain(value: Any, depth: int = _DEPTH) -> Any:
         return "a value that cannot be shown"
 
 
-def _bounded(data: Any) -> dict[str, Any]:
+def error_output(name: str, message: str, lines: list[str]) -> dict[str, Any]:
+    """An error as an output, its texts cut."""
+    kept = [plain(line)[:MESSAGE_KEPT] for line in _middle_left_out("\n".join(lines).split("\n"))]
+    texts = {"ename": plain(name)[:MESSAGE_KEPT], "evalue": plain(message)[:MESSAGE_KEPT]}
+    return {"output_type": "error", **texts, "traceback": kept}
+
+
+def bounded(data: Any, room: int = DATA_KEPT) -> dict[str, Any]:
     """A MIME bundle with entries that fit; one that does not is replaced by a line that says so."""
     kept: dict[str, Any] = {}
     left_out: list[str] = []
-    room = DATA_KEPT
     for kind, value in plain(data).items() if isinstance(data, dict) else ():
-        size = _size(value)
+        size = length(value)
         if size <= room:
             kept[kind], room = value, room - size
         elif kind == "text/plain":
@@ -184,11 +188,12 @@ def _bounded(data: Any) -> dict[str, Any]:
     return kept
 
 
-def _size(value: Any) -> int:
+def length(value: Any) -> int:
+    """Characters of a plain value, about as JSON writes it."""
     if isinstance(value, dict):
-        return sum(len(key) + _size(item) + 4 for key, item in value.items()) + 2
+        return sum(len(key) + length(item) + 4 for key, item in value.items()) + 2
     if isinstance(value, list):
-        return sum(_size(item) + 2 for item in value) + 2
+        return sum(length(item) + 2 for item in value) + 2
     return len(value) if isinstance(value, str) else len(str(value))
 
 

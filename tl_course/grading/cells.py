@@ -11,6 +11,7 @@ import importlib.util
 import os
 import re
 import sys
+import tempfile
 import types
 import warnings
 from dataclasses import dataclass
@@ -89,6 +90,7 @@ class _Publisher(DisplayPublisher):
 class _Shell(InteractiveShell):
     """IPython as a notebook sees it, which keeps no history and writes no files."""
 
+    _db: Any = None
     displayhook_class = _Hook  # type: ignore[assignment]
     display_pub_class = _Publisher  # type: ignore[assignment]
     recorder: Recorder
@@ -103,6 +105,15 @@ class _Shell(InteractiveShell):
 
     def init_profile_dir(self, profile_dir: Any) -> None:
         """None."""
+
+    @property
+    def db(self) -> Any:  # type: ignore[override]
+        """What ``%cd`` and ``%bookmark`` keep: in a folder of its own, made when it is first asked for."""
+        if self._db is None:
+            from IPython.external.pickleshare import PickleShareDB
+
+            self._db = PickleShareDB(tempfile.mkdtemp())
+        return self._db
 
     def init_virtualenv(self) -> None:
         """Leave sys.path alone."""

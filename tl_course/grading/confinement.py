@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 PRIVATE = "/submission"  # where a submission's own folder is mounted
+WORK = "work"  # the folder in it that its files lie in: none of their names means anything outside
 NOBODY = 65534
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 _NOSUID, _NODEV = 2, 4
@@ -20,8 +21,8 @@ _FILTER, _RAISE = 2, 2  # what prctl calls SECCOMP_MODE_FILTER and PR_CAP_AMBIEN
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000  # what libseccomp calls SCMP_ACT_ALLOW and SCMP_ACT_ERRNO
 _CAPABILITY_VERSION, _AUDIT_WRITE = 0x20080522, 29
 FIRST = "/bin/cat"  # the first process of a submission's namespaces
-# What no notebook needs: other namespaces and mounts, other processes' memory, memory that nobody accounts for,
-# and large parts of the kernel that are rarely used and often attacked.
+# What no notebook needs: other namespaces and mounts, other processes' memory, memory that nobody accounts for, news of
+# files that all submissions read, and large parts of the kernel that are rarely used and often attacked.
 _REFUSED = [
     "unshare",
     "setns",
@@ -54,6 +55,8 @@ _REFUSED = [
     "open_by_handle_at",
     "name_to_handle_at",
     "fanotify_init",
+    "inotify_init",
+    "inotify_init1",
     "quotactl",
     "swapon",
     "swapoff",

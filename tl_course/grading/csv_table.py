@@ -8,7 +8,7 @@ from tl_course.i18n import _
 
 BOM = b"\xef\xbb\xbf"
 _SEPARATORS = (",", ";", "\t")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")  # the last four are full-width = + - @
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Table:
         """Change one cell."""
         cells = self.rows[row]
         cells.extend(Cell("", "") for _missing in range(column + 1 - len(cells)))
-        cells[column] = Cell(_quoted(value, self.separator), value)
+        cells[column] = Cell(_quoted(value), value)
 
     def add(self, values: list[str]) -> None:
         """Add a row."""
-        self.rows.append([Cell(_quoted(value, self.separator), value) for value in values])
+        self.rows.append([Cell(_quoted(value), value) for value in values])
         self.ends.append(self.end)
 
     def to_bytes(self) -> bytes:
@@ -77,8 +77,9 @@ def plain(text: str) -> str:
     return f"'{line}" if text.startswith(_FORMULA) or line.startswith(_FORMULA) else line
 
 
-def _quoted(value: str, separator: str) -> str:
-    if any(sign in value for sign in (separator, '"', "\n", "\r")):
+def _quoted(value: str) -> str:
+    """A value in quotes where any separator is in it: which one a spreadsheet takes depends on its language."""
+    if any(sign in value for sign in (*_SEPARATORS, '"', "\n", "\r")):
         return '"' + value.replace('"', '""') + '"'
     return value
 

@@ -18,7 +18,8 @@ def execute(warm: Warm, request: dict[str, Any], threads: int = 1) -> dict[str, 
     Args:
         warm: where the sandbox is forked from.
         request: ``files`` (name to bytes), ``answers`` (each with ``key``, ``task``, ``limit`` and ``fresh``) and
-            ``cells`` (each with ``task`` and ``limit``), which run one after the other in a process of their own.
+            ``cells`` (each with ``task`` and ``limit``, a test also with ``real``, the number of the text that is the
+            test itself), which run one after the other in a process of their own.
         threads: of a framework's computations.
 
     Returns:
@@ -48,11 +49,37 @@ def _cells(sandbox: Sandbox, cells: list[dict[str, Any]]) -> list[dict[str, Any]
     last = len(cells) - 1
     for number, cell in enumerate(cells):
         if cell["task"]["kind"] == "trials" and replies[number].state == "done":
-            replies[number] = sandbox.ask({**cell["task"], "number": number}, cell["limit"])
+            replies[number] = _tried(sandbox, cell, number)
             if replies[number].state not in _GOES_ON and ended <= RESTARTS and number < last:
                 ended += 1
                 _replay(sandbox, cells, replies)
     return [_plain(reply) for reply in replies]
+
+
+def _tried(sandbox: Sandbox, cell: dict[str, Any], number: int) -> Reply:
+    """What a test and its variants came to; where the test did not pass, it is run once more by itself.
+
+    One that keeps state may have failed by what ran before it. If it passes by itself, ``alone`` says so: the learner's
+    code may know by now which text is the test, so that all of them have to be run in a new sandbox.
+    """
+    task = {**cell["task"], "number": number}
+    reply = sandbox.ask(task, cell["limit"])
+    if task["apart"] or reply.state != "done" or reply.value.get("shared") or not _failed(reply, cell["real"]):
+        return reply
+    source = task["sources"][cell["real"]]
+    again = sandbox.ask({**task, "sources": [source], "apart": True}, cell["limit"])
+    if again.state not in _GOES_ON:
+        return again
+    if again.state == "done" and not _failed(again, 0):
+        reply.value["alone"] = True
+    return reply
+
+
+def _failed(reply: Reply, number: int) -> bool:
+    results = reply.value.get("results")
+    if not isinstance(results, list) or len(results) <= number:
+        return False
+    return not results[number]["ok"] and not results[number]["timed_out"]
 
 
 def _ask(sandbox: Sandbox, cells: list[dict[str, Any]], number: int, fresh: bool = False) -> Reply:

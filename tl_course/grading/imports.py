@@ -59,7 +59,11 @@ def noticed(source: str, allowed: Iterable[str] = ()) -> list[str]:
         source: the answer; text that is not Python is searched as text.
         allowed: modules and names that the stub or the reference imports itself (see `imported`).
     """
-    return list(dict.fromkeys(_noticed(source, frozenset(allowed), _DEPTH)))
+    known = frozenset(allowed)
+    try:
+        return list(dict.fromkeys(_noticed(source, known, _DEPTH)))
+    except RecursionError:
+        return list(dict.fromkeys([_("it is nested too deeply to be read"), *_in_lines(source, known)]))
 
 
 def imported(source: str) -> set[str]:
@@ -72,8 +76,7 @@ def imported(source: str) -> set[str]:
 def _noticed(source: str, allowed: frozenset[str], depth: int) -> Iterator[str]:
     tree = _parsed(source)
     if tree is None:
-        for number, line in enumerate(source.splitlines(), 1):
-            yield from _in_text(line, number, allowed)
+        yield from _in_lines(source, allowed)
         return
     prose = _docstrings(tree)
     roots = {PACKAGE} | {
@@ -146,6 +149,11 @@ def _in_call(node: ast.Call, allowed: frozenset[str], depth: int) -> Iterator[st
             yield _said(node.lineno, _("in a string given to {name}(): {what}").format(name=called, what=line))
     elif called in _RUNNERS and isinstance(node.func, ast.Name) and first is None:
         yield _said(node.lineno, _("{name}() of a text made at run time").format(name=called))
+
+
+def _in_lines(source: str, allowed: frozenset[str]) -> Iterator[str]:
+    for number, line in enumerate(source.splitlines(), 1):
+        yield from _in_text(line, number, allowed)
 
 
 def _in_text(text: str, line: int, allowed: frozenset[str]) -> Iterator[str]:

@@ -68,18 +68,21 @@ def keep_task(task: dict[str, Any], state: dict[Any, Any]) -> dict[str, Any]:
 def trials_task(task: dict[str, Any], state: dict[Any, Any]) -> dict[str, Any]:
     """Run a test and its variants, in an order that says nothing, in the copy that was kept for it or in this process.
 
-    All cells have run by now: what the texts tell the learner's code reaches nothing that is shown.
+    All cells have run by now: what the texts tell the learner's code reaches nothing that is shown. ``shared`` says
+    whether they ran in one process because of its threads: then what one did may have been what another failed by.
     """
     from tl_course.grading.trial_process import Copy, run_here
 
     runner = _cells(state)
-    kept = state.pop(("kept", task["number"]), None)
+    kept = state.get(("kept", task["number"]))
+    shared = _threads() > state["threads"]
+    if kept is None and not shared:  # what stands last runs here; a copy is for being asked again
+        state["kept", task["number"]] = Copy(runner)
     if isinstance(kept, Copy):
-        return {"results": kept.run(task["sources"], task["limit"], task["apart"])}
-    if kept is not None:
-        runner.namespace.clear()
-        runner.namespace.update(kept)
-    return {"results": run_here(runner, task["sources"])}
+        return {"results": kept.run(task["sources"], task["limit"], task["apart"]), "shared": False}
+    last = state.setdefault("last", dict(runner.namespace))  # the first test that runs here is to find no other's names
+    names = last if kept is None else kept
+    return {"results": run_here(runner, task["sources"], task["limit"], names), "shared": shared}
 
 
 def _threads() -> int:

@@ -1,6 +1,7 @@
 """Judge a submission's notebook: execute what its plan asks for, and write verdicts where nbgrader looks for scores."""
 
 import random
+import re
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,11 +11,11 @@ from typing import Any
 from nbformat import NotebookNode
 
 from tl_course.exercises.engine.checking import diagnose, verdict_of
-from tl_course.exercises.engine.dependencies import missing
 from tl_course.exercises.engine.exercise import Case, Exercise
 from tl_course.exercises.engine.runner import Run, as_run
 from tl_course.exercises.engine.verdict import Verdict
 from tl_course.grading import imports, tests_of_teachers
+from tl_course.grading.dependencies import without_talk
 from tl_course.grading.outputs import show_verdict
 from tl_course.grading.plan import CELL_LIMIT, Answer, BankTest, Plan, answer_task, answers, name, observe_task
 from tl_course.grading.result import Judged, Result
@@ -22,6 +23,16 @@ from tl_course.i18n import _
 
 Executor = Callable[[dict[str, Any]], dict[str, Any]]
 SeedOf = Callable[[str], int]  # from an exercise's id
+_ELSEWHERE = {
+    "NameError": "",
+    "ImportError": "",
+    "ModuleNotFoundError": "",
+    "OSError": "",
+    "FileNotFoundError": "",
+    "SyntaxError": "await|async",  # at the top level, which a notebook allows
+    "AttributeError": r"^'NoneType' object has no attribute '__dict__'$",  # dataclasses look for the answer's module
+}
+"""Errors, with what their message says, of answers that a notebook's other cells or its interpreter may make work."""
 
 
 class Judge:
@@ -80,7 +91,8 @@ class Judge:
 
     def _request(self, answer: Answer, seed_of: SeedOf, fresh: bool = False) -> dict[str, Any]:
         exercise = answer.test.exercise
-        task = answer_task(exercise, answer.framework, answer.source, self._drawn(exercise, seed_of(exercise.id)))
+        source = answer.full if fresh else answer.source
+        task = answer_task(exercise, answer.framework, source, self._drawn(exercise, seed_of(exercise.id)))
         return {"key": answer.key, "task": task, "limit": self._limit_of(exercise), "fresh": fresh}
 
     def _limit_of(self, exercise: Exercise) -> float:
@@ -117,10 +129,9 @@ class Judge:
         files: dict[str, bytes],
         seed_of: SeedOf,
     ) -> None:
-        """Give answers that fell short a process of their own, and those that lack a name the whole notebook."""
+        """Give answers that fell short a process of their own, and those that lack something the whole notebook."""
         short = [answer for answer in given if not verdicts[answer.key][0].passed]
-        alone = [answer for answer in short if len(given) > 1]
-        lacking = [answer for answer in short if _lacks_a_name(answer, verdicts[answer.key][1])]
+        alone = [answer for answer in short if len(given) > 1 or answer.full != answer.source]
         if alone:
             request = {
                 "files": files,
@@ -130,6 +141,7 @@ class Judge:
             response = self._executed(request)
             for answer in alone:
                 self._keep(verdicts, answer, self._verdict(answer, response["answers"][answer.key], seed_of))
+        lacking = [answer for answer in short if _lacks_something(*verdicts[answer.key][:2])]
         if lacking:
             cells, places = self._probed(planned, notebook, lacking, seed_of)
             replies = self._executed({"files": files, "answers": [], "cells": cells})["cells"]
@@ -152,8 +164,9 @@ class Judge:
         for cell in notebook.cells:
             if cell.cell_type != "code" or name(cell) in tests:
                 continue
-            requests.append({"task": {"kind": "cell", "source": cell.source}, "limit": self._limit or CELL_LIMIT})
             answer = wanted.get(name(cell) or "")
+            source = cell.source if answer is None else without_talk(cell.source)
+            requests.append({"task": {"kind": "cell", "source": source}, "limit": self._limit or CELL_LIMIT})
             if answer is not None:
                 exercise = answer.test.exercise
                 task = observe_task(exercise, answer.framework, self._drawn(exercise, seed_of(exercise.id)))
@@ -177,17 +190,24 @@ class Judge:
         for answer in given:
             verdict, run, path = verdicts[answer.key]
             if not verdict.passed:
-                mistakes = self._mistake_runs(exercise, answer.framework, seed)
-                verdict = replace(verdict, diagnosis=diagnose(exercise, answer.framework, run, mistakes))
+                verdict = replace(verdict, diagnosis=self._diagnosis(answer, run, seed))
             found.append((replace(verdict, points=test.cell.points), answer, path))
         found.sort(key=lambda item: item[0].score)
         best, answer, path = found[-1]
         shown = replace(best, others=tuple(verdict for verdict, _answer, _path in found[:-1]))
         show_verdict(cell, shown, test.cell.points, path)
         allowed = imports.imported(exercise.variant(answer.framework).reference)
-        noticed = tuple(line for one in given for line in imports.noticed(one.source, allowed))
+        noticed = tuple(line for one in given for line in imports.noticed(one.full, allowed))
         told = {"diagnosis": best.diagnosis, "problem": best.problem, "path": path, "seed": seed, "noticed": noticed}
         return Result(test.cell.name, exercise.id, answer.framework, best.score, test.cell.points, **told)
+
+    def _diagnosis(self, answer: Answer, run: Run, seed: int) -> str | None:
+        exercise = answer.test.exercise
+        mistakes = self._mistake_runs(exercise, answer.framework, seed)
+        try:
+            return diagnose(exercise, answer.framework, run, mistakes)
+        except Exception:  # whatever comparing makes of observations that no honest process sends
+            return None
 
     def _mistake_runs(self, exercise: Exercise, framework: str, seed: int) -> list[Run]:
         """What the named mistakes do on the cases of a seed, run once in a sandbox as answers are."""
@@ -226,7 +246,10 @@ def run_of(reply: dict[str, Any], cases: int) -> Run:
         return Run("crashed")
 
 
-def _lacks_a_name(answer: Answer, run: Run) -> bool:
-    """Whether the answer needs something that was not found by looking at the notebook's text."""
+def _lacks_something(verdict: Verdict, run: Run) -> bool:
+    """Whether an answer that fell short ended for want of something that was not found in the notebook's text."""
+    if verdict.passed:
+        return False
     errors = [run.error, *(observation.get("error") for observation in run.observations)]
-    return any(error and error["type"] == "NameError" for error in errors) and bool(missing(answer.source))
+    found = {(error["type"], error["message"]) for error in errors if error}
+    return any(kind in _ELSEWHERE and re.search(_ELSEWHERE[kind], message) for kind, message in found)

@@ -42,11 +42,25 @@ def _text(content: bytes, notes: list[str]) -> str:
     try:
         text = content.decode(encoding or "utf-8")
     except UnicodeDecodeError:
-        notes.append(_("it was not UTF-8 and was read as Latin-1"))
-        return content.decode("latin-1")
+        return _nearly_utf8(content, notes) or _latin1(content, notes)
     if encoding:
         notes.append(_("it was UTF-16"))
     return text.removeprefix("\ufeff")
+
+
+def _nearly_utf8(content: bytes, notes: list[str]) -> str | None:
+    """UTF-8 with stray bytes: most of what is not ASCII is well formed, which text in other encodings is not."""
+    text = content.decode("utf-8", "replace")
+    bad = text.count("\ufffd") - content.count("\ufffd".encode())
+    if 2 * bad > sum(character > "\x7f" for character in text):
+        return None
+    notes.append(_("bytes that are not UTF-8 were replaced ({count})").format(count=bad))
+    return text
+
+
+def _latin1(content: bytes, notes: list[str]) -> str:
+    notes.append(_("it was not UTF-8 and was read as Latin-1"))
+    return content.decode("latin-1")
 
 
 def _utf16(content: bytes) -> str | None:

@@ -36,9 +36,11 @@ def not_run(cell: NotebookNode, state: str) -> None:
     """Say why a cell has no outcome."""
     texts = {
         "timeout": _("it ran longer than it may and was stopped"),
+        "interrupted": _("it ran longer than it may and was stopped"),
         "time": _("the notebook ran longer than it may and was stopped"),
         "memory": _("the notebook took more memory than it may and was stopped"),
         "crashed": _("the process that ran it ended"),
         "not run": _("it was not run, because the notebook's process had ended before"),
+        "done": _("what its process sent back is no outcome"),
     }
-    show_error(cell, "NotRun", texts[state])
+    show_error(cell, "NotRun", texts.get(state, texts["crashed"]))

@@ -4,18 +4,18 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from nbformat import NotebookNode
 
 from tl_course import exercises
 from tl_course.errors import BadInput
-from tl_course.exercises.engine.dependencies import alone
 from tl_course.exercises.engine.exercise import Case, Exercise
 from tl_course.exercises.engine.stub import is_untouched, marker
 from tl_course.grading import probe_bundle, tripwires
 from tl_course.grading.assignment import SourceCell, SourceNotebook
+from tl_course.grading.dependencies import alone
 
 CELL_LIMIT = 120.0  # seconds for one cell of a notebook
 _CHECK = re.compile(r'^check\("([\w-]+)"', re.MULTILINE)
@@ -45,11 +45,22 @@ class Plan:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer to an exercise of the bank, as source text that runs by itself."""
+    """An answer to an exercise of the bank: its cell, and the notebook's other cells."""
 
     test: BankTest
     framework: str
-    source: str
+    cell: str
+    others: tuple[str, ...]
+
+    @cached_property
+    def source(self) -> str:
+        """Source text that runs by itself."""
+        return alone(self.others, self.cell)
+
+    @cached_property
+    def full(self) -> str:
+        """The same with what changes the objects that it needs, which may take longer."""
+        return alone(self.others, self.cell, changes=True)
 
     @property
     def key(self) -> str:
@@ -89,8 +100,8 @@ def answers(planned: Plan, notebook: NotebookNode, only: str | None = None) -> l
             wanted = only in (None, test.exercise.id)
             if not wanted or cell is None or _is_blank(test, framework, cell.source):
                 continue
-            source = alone([text for other, text in code if other is not cell], plain(cell.source))
-            found.append(Answer(test, framework, source))
+            others = tuple(text for other, text in code if other is not cell)
+            found.append(Answer(test, framework, plain(cell.source), others))
     return found
 
 

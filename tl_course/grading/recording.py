@@ -304,10 +304,13 @@ def _text(notebook: NotebookNode) -> bytes:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, and for good."""
+    """Write a file whole or not at all, and for good.
+
+    Its draft has a short name of its own: the file's may be as long as names can be. A draft that stays behind where
+    this process is killed is removed with whatever else is not wanted, when the submission is recorded again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
+    draft = path.with_name(f".{secrets.token_hex(8)}.new")
     with open(draft, "xb") as file:
         file.write(data)
         file.flush()

@@ -9,6 +9,9 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme
 from nbgrader.utils import compute_checksum
 
+from tl_course import exercises
+from tl_course.errors import BadInput
+from tl_course.exercises.engine.stub import stub
 from tl_course.grading.assignment import SourceCell, SourceNotebook, heading
 from tl_course.grading.tidy import give_ids, plain, retype, text, tidy_cell, tidy_metadata
 from tl_course.i18n import _
@@ -108,16 +111,26 @@ def _name(label: Any) -> str | None:
 
 
 def _labelled(cells: list[_Cell], known: dict[str, SourceCell], notes: _Notes) -> dict[str, _Cell]:
-    """Name to the cell that bears it: the last, where several do. The others become ordinary cells."""
+    """Name to the cell that bears it: the last, where several do, of answers the last that says something.
+
+    The others become ordinary cells: Jupyter gives both parts of a cell that is split the same label, and one part is
+    often empty.
+    """
     chosen: dict[str, _Cell] = {}
     for cell in reversed(cells):
         name = _name(cell.label)
-        if name in known and name not in chosen:
+        if name in known and (name not in chosen or _says_more(cell, chosen[name], known[name])):
             chosen[name] = cell
-            cell.name = name
-        elif name in chosen:
+    for name, cell in chosen.items():
+        cell.name = name
+    for cell in reversed(cells):
+        name = _name(cell.label)
+        if name in chosen:
             said = _("{cell} is an earlier copy of '{name}' and became an ordinary cell; the last one counts.")
-            notes.add((cell.number, 1), said.format(cell=cell.shown, name=name))
+            if cell.number > chosen[name].number:
+                said = _("{cell} is a copy of '{name}' without an answer and became an ordinary cell.")
+            if cell is not chosen[name]:
+                notes.add((cell.number, 1), said.format(cell=cell.shown, name=name))
         elif isinstance(cell.label, dict) and any(cell.label.get(flag) for flag in _FLAGS):
             said = _("{cell} had the label {name}, which was not set, and became an ordinary cell.")
             notes.add((cell.number, 1), said.format(cell=cell.shown, name=repr(text(str(name)))[:80]))
@@ -127,8 +140,37 @@ def _labelled(cells: list[_Cell], known: dict[str, SourceCell], notes: _Notes) -
     return chosen
 
 
+def _says_more(cell: _Cell, other: _Cell, source: SourceCell) -> bool:
+    """Whether a copy of an answer holds one, and the other does not."""
+    return source.solution and not _is_unanswered(cell, source) and _is_unanswered(other, source)
+
+
+def _is_unanswered(cell: _Cell, source: SourceCell) -> bool:
+    """Whether a cell is empty, or what learners got, whatever its comments and blank lines."""
+    said = _code(cell.node.source, source)
+    given = (source.source, source.released or "", _stub(heading(source.source) or ""))
+    return not said or said in [_code(text, source) for text in given]
+
+
+@lru_cache(maxsize=4096)
+def _stub(head: str) -> str:
+    """What the bank gives learners to start from, which `restore` brings back, for an answer's heading."""
+    exercise, _space, framework = head.removeprefix("# exercise: ").rstrip(")").partition(" (")
+    try:
+        return stub(exercises.get(exercise).variant(framework))
+    except BadInput:
+        return ""
+
+
+def _code(text: str, source: SourceCell) -> list[str]:
+    """Lines that are not blank and, in code, no comments."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return [line for line in lines if not line.startswith("#")] if source.cell_type == "code" else lines
+
+
 def _adopt(cells: list[_Cell], chosen: dict[str, _Cell], source: SourceNotebook, notes: _Notes) -> None:
     """Take cells that lost their label for what they are: by the cell's id, or by the heading of an answer."""
+    _move(cells, chosen, source, notes)
     missing = {cell.name: cell for cell in source.cells if cell.name not in chosen}
     heads = {found: name for name, cell in missing.items() if cell.solution and (found := heading(cell.source))}
     for cell in reversed(cells) if missing else ():
@@ -141,6 +183,21 @@ def _adopt(cells: list[_Cell], chosen: dict[str, _Cell], source: SourceNotebook,
             cell.name = name
             said = _("{cell} had lost its label and was recognised as '{name}'.")
             notes.add((cell.number, 1), said.format(cell=cell.shown, name=name))
+
+
+def _move(cells: list[_Cell], chosen: dict[str, _Cell], source: SourceNotebook, notes: _Notes) -> None:
+    """Take the last ordinary cell with an answer's heading for that answer where its own cell was left unanswered."""
+    for known in source.cells:
+        head, own = heading(known.source), chosen.get(known.name)
+        if not known.solution or head is None or own is None or not _is_unanswered(own, known):
+            continue
+        headed = [cell for cell in cells if cell.name is None and cell.node.cell_type == "code"]
+        headed = [cell for cell in headed if heading(cell.node.source) == head and not _is_unanswered(cell, known)]
+        if headed:
+            own.name, chosen[known.name] = None, headed[-1]
+            headed[-1].name = known.name
+            said = _("'{name}' was left as it was; {cell} has its heading and was taken as the answer.")
+            notes.add((headed[-1].number, 1), said.format(cell=headed[-1].shown, name=known.name))
 
 
 def _restore(cell: _Cell, source: SourceCell, notes: _Notes) -> None:

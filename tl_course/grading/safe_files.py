@@ -1,6 +1,7 @@
 """Reading what somebody else put into a folder: no link is followed, nothing blocks, everything has a limit."""
 
 import errno
+import heapq
 import os
 import stat
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from tl_course.i18n import _
 
 MAX_ENTRIES = 10_000  # names looked at in a submission
+MAX_LISTED = 1_000_000  # names of one folder out of which the first are taken
 MAX_DEPTH = 16  # folders below each other
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -105,9 +107,10 @@ def head(parent: int, name: str, limit: int) -> tuple[bytes, tuple[int, ...]]:
 
 
 def entries(folder: int) -> Iterator[Entry]:
-    """Everything below an open folder, by name, folders before what they hold. Use an entry before taking the next.
+    """Everything below an open folder, folders before what they hold. Use an entry before taking the next.
 
-    Stops after `MAX_ENTRIES` names and `MAX_DEPTH` folders deep.
+    In each folder notebooks come first, then other files, then folders, each by name: the walk stops after
+    `MAX_ENTRIES` names and `MAX_DEPTH` folders deep, and a data set must not hide the notebook beside it.
     """
     yield from islice(_below(folder, ()), MAX_ENTRIES)
 
@@ -130,9 +133,13 @@ def _below(folder: int, above: tuple[str, ...]) -> Iterator[Entry]:
 def _names(folder: int) -> list[str]:
     try:
         with os.scandir(folder) as found:
-            return sorted(entry.name for entry in islice(found, MAX_ENTRIES))
+            return [name for *_order, name in heapq.nsmallest(MAX_ENTRIES, map(_ordered, islice(found, MAX_LISTED)))]
     except OSError:
         return []
+
+
+def _ordered(entry: os.DirEntry[str]) -> tuple[bool, bool, str]:
+    return entry.is_dir(follow_symlinks=False), not entry.name.lower().endswith(".ipynb"), entry.name
 
 
 def _kind(folder: int, name: str) -> str:

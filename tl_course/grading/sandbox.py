@@ -15,8 +15,7 @@ import numpy as np
 
 from tl_course.errors import CourseError
 from tl_course.exercises.engine.child import receive, send
-from tl_course.exercises.engine.plain import unpack
-from tl_course.grading import isolation
+from tl_course.grading import isolation, received
 from tl_course.grading.confinement import Limits
 from tl_course.i18n import _
 
@@ -87,6 +86,8 @@ class Sandbox:
             return "crashed"
         if message.get("ended") == "unprotected":
             raise CourseError(str(message.get("why")))
+        if message.get("ended") == "not laid out":
+            raise CourseError(_("its files cannot be put into the sandbox ({why})").format(why=message.get("why")))
         return str(message["ended"]) if message.get("ended") in ("time", "memory") else "crashed"
 
 
@@ -274,7 +275,7 @@ def _reply(state: str, data: bytes) -> Reply:
     if state not in ("done", "interrupted"):
         return Reply(state)
     try:
-        value = unpack(data[8:])
+        value = received.value(data[8:])
     except ValueError:
         return Reply("crashed")
     return Reply(state, value) if isinstance(value, dict) else Reply("crashed")

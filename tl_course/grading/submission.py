@@ -24,6 +24,7 @@ MAX_NOTEBOOK = 50_000_000  # bytes, as the limits below
 MAX_FILE = 20_000_000
 MAX_FILES = 50_000_000
 MAX_COUNT = 1000
+MAX_PATH = 2000  # bytes of a file's relative path
 MAX_CANDIDATES = 10  # notebooks looked into for one that has another name
 _IGNORED = (".ipynb_checkpoints", "__pycache__", "*.pyc", "feedback", "__MACOSX", "._*", ".git", ".DS_Store")
 _TIMESTAMP = "timestamp.txt"
@@ -230,6 +231,10 @@ def _collect(folder: int, found: dict[str, bytes], notes: list[str]) -> None:
                 raise Unusable(_("is a link") if entry.kind == "link" else _("is not a regular file"))
             if not is_text("/".join(entry.parts)):
                 raise Unusable(_("has a name that is not UTF-8"))
+            if len(entry.path.encode()) > MAX_PATH:
+                raise Unusable(_("has too long a path"))
+            if len(entry.parts) > 1 and entry.parts[0].lower().endswith(".ipynb"):
+                raise Unusable(_("lies in a folder that is called a notebook"))
             if len(found) >= MAX_COUNT:
                 notes.append(_("more than {count} files; the rest was left out").format(count=MAX_COUNT))
                 return

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from tl_course.exercises.engine import child
 from tl_course.exercises.engine.child import receive, receive_raw, send
 from tl_course.grading import confinement, inside
-from tl_course.grading.confinement import PRIVATE, Limits
+from tl_course.grading.confinement import PRIVATE, WORK, Limits
 from tl_course.grading.watch import Ended, Watch, descendants
 
 REPLY_LIMIT = 48 * 2**20  # bytes of the answer to one task
@@ -44,6 +44,8 @@ def supervise(connection: int, report: int) -> NoReturn:
                 ended = {"ended": str(why)}
             except _Unprotected as why:
                 ended = {"ended": "unprotected", "why": str(why)}
+            except _NotLaidOut as why:
+                ended = {"ended": "not laid out", "why": str(why)}
             except (EOFError, OSError, ValueError):
                 pass  # the grader hung up
             send(stream, ended)  # type: ignore[arg-type]
@@ -53,6 +55,10 @@ def supervise(connection: int, report: int) -> NoReturn:
 
 class _Unprotected(Exception):
     """A protection cannot be had."""
+
+
+class _NotLaidOut(Exception):
+    """The submission's files cannot be put into its folder."""
 
 
 class _Submission:
@@ -75,8 +81,13 @@ class _Submission:
             confinement.hide_memory(True)
         random.seed()
         os.chdir(PRIVATE if self._separate else job["folder"] or tempfile.mkdtemp())
-        _lay_out(job["files"])
-        self._output = child.redirect_output()
+        try:
+            self._output = child.redirect_output()
+            os.mkdir(WORK)
+            os.chdir(WORK)
+            _lay_out(job["files"])
+        except OSError as error:
+            raise _NotLaidOut(str(error)) from error
 
     def run(self) -> None:
         """Answer tasks until the grader hangs up, then end everything: for each a header, and what came of it.

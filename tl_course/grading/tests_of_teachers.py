@@ -5,7 +5,7 @@ Tests are run when all cells have, in copies of the learner's process, so that n
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nbformat import NotebookNode
@@ -13,13 +13,15 @@ from nbgrader.utils import determine_grade
 
 from tl_course.grading import tripwires
 from tl_course.grading.assignment import SourceCell
-from tl_course.grading.hidden import presentable, visible
+from tl_course.grading.hidden import known_error, presentable, visible
 from tl_course.grading.outputs import not_run, show_cell, show_error
 from tl_course.grading.plan import Plan, name, trials
 from tl_course.grading.result import Judged, Result
 from tl_course.i18n import _
 
 SLACK = 10.0  # seconds that a test's variants may take beyond what the test may
+_FEW = 3  # trials beside the test itself where each takes a process that runs all cells again
+_NOTHING = {"ok": False, "outputs": [], "error": None, "timed_out": True}
 _ONCE_MORE = ("done", "interrupted", "timeout", "crashed")
 Again = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
@@ -32,6 +34,9 @@ class Step:
     cell: NotebookNode
     test: SourceCell | None = None
     trials: tuple[tripwires.Trial, ...] = ()
+
+
+Outcomes = dict[str, tuple[Step, dict[str, Any]]]  # a test's name to what was asked and what came of it
 
 
 def steps(planned: Plan, notebook: NotebookNode, limit: float, rng: random.Random) -> list[Step]:
@@ -59,44 +64,138 @@ def settle(todo: Sequence[Step], replies: Sequence[dict[str, Any]], judged: Judg
     for step, reply in pairs:
         if step.test is None:
             _show(step.cell, reply)
-    doubtful = [
-        step for step, reply in pairs if step.test is not None and (_real(step, reply) is None or _exposed(step, reply))
-    ]
-    outcomes = {step.test.name: reply for step, reply in pairs if step.test is not None}
-    if any(reply["state"] in _ONCE_MORE for step, reply in pairs if step in doubtful):
-        # Once more with each trial in a process of its own: a test that keeps state deserves no suspicion.
-        for step, reply in zip(todo, again([_apart(step) for step in todo]), strict=True):
-            if step in doubtful and step.test is not None:
-                outcomes[step.test.name] = reply
-    tests = [(step, outcomes[step.test.name]) for step in todo if step.test is not None]
-    exposed = next((what for step, reply in tests if (what := _exposed(step, reply))), None)
-    for step, reply in tests:
+    outcomes = {step.test.name: (step, reply) for step, reply in pairs if step.test is not None}
+    outcomes |= _once_more(todo, outcomes, again)
+    exposed = next((what for step, reply in outcomes.values() if (what := _exposed(step, reply))), None)
+    for step, reply in outcomes.values():
         _score(step, reply, exposed, judged)
+
+
+def _once_more(todo: Sequence[Step], outcomes: Outcomes, again: Again) -> Outcomes:
+    """What becomes of doubtful tests where each trial has a process of its own.
+
+    A test that keeps state may fail, and its copies may pass, because others ran before it in the same process.
+    """
+    doubtful = [outcome for outcome in outcomes.values() if _is_doubtful(*outcome)]
+    if not any(reply["state"] in _ONCE_MORE for _step, reply in doubtful):
+        return {}
+    found: Outcomes = {}
+    if not any(_is_shared(reply) for _step, reply in doubtful):
+        names = {name(step.cell) for step, _reply in doubtful}
+        for step, reply in zip(todo, again([_apart(step) for step in todo]), strict=True):
+            if step.test is not None and step.test.name in names:
+                found[step.test.name] = (step, reply)
+        doubtful = [outcome for outcome in found.values() if _is_shared(outcome[1]) and _is_doubtful(*outcome)]
+    return found | _alone(todo, [step for step, _reply in doubtful], again)
+
+
+def _alone(todo: Sequence[Step], tests: Sequence[Step], again: Again) -> Outcomes:
+    """What becomes of tests that run at their places in a new process for each trial, as nbgrader runs them.
+
+    For notebooks with threads, whose process cannot be copied. All cells are run for each trial, so there are few. The
+    tests themselves come first: of one that fails nothing more has to be known. Nothing tells a process that it is the
+    first. What the cells show in it is not kept, so that they may run after a hidden test.
+    """
+    found: Outcomes = {step.test.name: (_few(step), _no_results(step)) for step in tests if step.test is not None}
+    for number in range(1 + _FEW):
+        wanted = {
+            test: step
+            for test, (step, reply) in found.items()
+            if number < len(step.trials) and (number == 0 or (_real(step, reply) or {}).get("ok"))
+        }
+        if not wanted:
+            break
+        steps = [step for step in todo if step.test is not None or name(step.cell) not in wanted]
+        steps = [step for step in steps if step.test is None or step.test.name in wanted]
+        replies = again([_only(wanted[step.test.name], number) if step.test else step.request for step in steps])
+        for step, reply in zip(steps, replies, strict=True):
+            if step.test is not None:
+                _take(found, wanted[step.test.name], number, reply)
+    return found
+
+
+def _few(step: Step) -> Step:
+    """A step with the test itself first, and a few trials that must fail."""
+    real = [trial for trial in step.trials if trial.kind == "real"]
+    others = sorted((trial for trial in step.trials if trial.must_fail), key=lambda trial: trial.kind == "generic")
+    return replace(step, trials=(*real, *others[:_FEW]))
+
+
+def _only(step: Step, number: int) -> dict[str, Any]:
+    """The request for one of a test's trials: a cell like any other."""
+    return {"task": {"kind": "cell", "source": step.trials[number].source}, "limit": step.request["task"]["limit"]}
+
+
+def _take(found: Outcomes, step: Step, number: int, reply: dict[str, Any]) -> None:
+    """Put what came of one trial among a test's results; of the test itself, also why there is nothing."""
+    assert step.test is not None
+    if reply["state"] == "done" and _is_result(reply["value"]):
+        found[step.test.name][1]["value"]["results"][number] = {**reply["value"], "timed_out": False}
+    elif number == 0:
+        found[step.test.name] = (step, reply)
+
+
+def _no_results(step: Step) -> dict[str, Any]:
+    """The reply to a step of which no trial has run yet."""
+    return {"state": "done", "value": {"results": [_NOTHING] * len(_few(step).trials)}}
 
 
 def _test_step(cell: NotebookNode, test: SourceCell, limit: float, rng: random.Random) -> Step:
     chosen = tuple(trials(test, rng))
     task = {"kind": "trials", "sources": [trial.source for trial in chosen], "limit": limit + SLACK, "apart": False}
-    return Step({"task": task, "limit": limit + 2 * SLACK}, cell, test, chosen)
+    real = next(number for number, trial in enumerate(chosen) if trial.kind == "real")
+    return Step({"task": task, "limit": limit + 2 * SLACK, "real": real}, cell, test, chosen)
 
 
 def _apart(step: Step) -> dict[str, Any]:
     if step.test is None:
         return step.request
     limit = step.request["limit"] * len(step.trials)
-    return {"task": {**step.request["task"], "apart": True}, "limit": limit}
+    return {**step.request, "task": {**step.request["task"], "apart": True}, "limit": limit}
 
 
 def _show(cell: NotebookNode, reply: dict[str, Any]) -> None:
-    if reply["state"] in ("done", "interrupted") and isinstance(reply["value"].get("outputs"), list):
+    if reply["state"] in ("done", "interrupted") and _is_result(reply["value"]):
         show_cell(cell, reply["value"]["outputs"])
     else:
-        not_run(cell, reply["state"])
+        _not_run(cell, reply["state"])
+
+
+def _not_run(cell: NotebookNode, state: str) -> None:
+    not_run(cell, {"done": "crashed", "interrupted": "timeout"}.get(state, state))
 
 
 def _results(step: Step, reply: dict[str, Any]) -> list[dict[str, Any]] | None:
     results = reply["value"].get("results") if reply["state"] == "done" else None
-    return results if isinstance(results, list) and len(results) == len(step.trials) else None
+    if not isinstance(results, list) or len(results) != len(step.trials) or not all(map(_is_result, results)):
+        return None  # no honest process says so
+    return results
+
+
+def _is_result(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"ok", "outputs", "error"} <= value.keys():
+        return False
+    return isinstance(value["outputs"], list) and all(map(_is_output, value["outputs"]))
+
+
+def _is_output(output: Any) -> bool:
+    if not isinstance(output, dict) or not isinstance(output.get("output_type"), str):
+        return False
+    told = ("ename", "evalue") if output["output_type"] == "error" else ()
+    return all(isinstance(output.get(key), str) for key in told)
+
+
+def _is_doubtful(step: Step, reply: dict[str, Any]) -> bool:
+    """Whether a test has no outcome, was exposed, or fell short, perhaps because its trials ran in the same process."""
+    real = _real(step, reply)
+    if real is None or _exposed(step, reply) is not None:
+        return True
+    return not real["ok"] and (_is_shared(reply) or "alone" in reply["value"])
+
+
+def _is_shared(reply: dict[str, Any]) -> bool:
+    """Whether trials had to run in one process, because threads keep it from being copied."""
+    return reply["state"] == "done" and reply["value"].get("shared") is True
 
 
 def _real(step: Step, reply: dict[str, Any]) -> dict[str, Any] | None:
@@ -110,8 +209,10 @@ def _real(step: Step, reply: dict[str, Any]) -> dict[str, Any] | None:
 
 def _why(step: Step, reply: dict[str, Any]) -> str:
     """Why a test has no outcome."""
-    errors = [result["error"] for result in _results(step, reply) or []]
-    return reply["state"] if reply["state"] != "done" else "crashed" if "Lost" in errors else "timeout"
+    results = _results(step, reply)
+    if reply["state"] != "done" or results is None:
+        return reply["state"]
+    return "crashed" if any(result["error"] == "Lost" for result in results) else "timeout"
 
 
 def _exposed(step: Step, reply: dict[str, Any]) -> str | None:
@@ -129,7 +230,7 @@ def _score(step: Step, reply: dict[str, Any], exposed: str | None, judged: Judge
         show_error(cell, "NotBelieved", exposed)
         judged.reasons.append(f"{test.name}: {exposed}")
     elif result is None:
-        not_run(cell, _why(step, reply))
+        _not_run(cell, _why(step, reply))
         judged.reasons.append(f"{test.name}: {cell.outputs[0].evalue}")
     elif result["ok"] and not _is_confirmed(step, reply):
         show_error(cell, "NotBelieved", _("tests that cannot pass gave no result"))
@@ -143,9 +244,9 @@ def _score(step: Step, reply: dict[str, Any], exposed: str | None, judged: Judge
         points = determine_grade(cell)[0] or 0.0
     except (KeyError, ValueError, TypeError) as error:  # more points than there are, or an output of another shape
         judged.reasons.append(_("{name}: its output is no score ({error})").format(name=test.name, error=error))
+    problem = known_error(cell.outputs)  # for the teacher, also where learners are not told
     cell.outputs = _presentable(cell, test)
     score = points / test.points if test.points else 0.0
-    problem = next((output.ename for output in cell.outputs if output.output_type == "error"), None)
     judged.results.append(Result(test.name, None, None, score, test.points, problem=problem, path="notebook"))
 
 

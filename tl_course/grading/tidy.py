@@ -13,6 +13,7 @@ TYPES = ("code", "markdown", "raw")
 PYTHON = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 _DEEPEST = 16  # levels of metadata that are kept
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_ATTACHMENT = re.compile(r"attachment:([^\s()<>\"']+)")
 _JSON_TYPE = re.compile(r"application/(.*\+)?json")
 
 
@@ -57,6 +58,8 @@ def tidy_cell(raw: dict[str, Any], shown: str, note: Callable[[str], None]) -> N
             cell["attachments"] = attachments
         else:
             note(_("{cell} had attachments that are none; they were left out.").format(cell=shown))
+    if kind == "markdown":
+        _complete_attachments(cell)
     return cell
 
 
@@ -113,6 +116,7 @@ def tidy_metadata(raw: Any, kernelspec: dict[str, Any] | None, note: Callable[[s
             {key: language[key] for key in kept if isinstance(language.get(key), str)}
         )
     metadata.pop("orig_nbformat", None)
+    metadata.pop("widgets", None)  # the state of outputs that are thrown away; nbconvert stops at what Colab saves
     if not isinstance(metadata.get("title", ""), str):
         del metadata["title"]
     if not isinstance(metadata.get("authors", []), list):
@@ -156,6 +160,15 @@ def _are_attachments(value: Any) -> bool:
         isinstance(bundle, dict) and all(_JSON_TYPE.fullmatch(kind) or _is_data(data) for kind, data in bundle.items())
         for bundle in value.values()
     )
+
+
+def _complete_attachments(cell: NotebookNode) -> None:
+    """Give a Markdown cell an empty attachment where its text names one that is gone: nbconvert stops at that."""
+    names = dict.fromkeys(_ATTACHMENT.findall(cell["source"]))
+    present = cell.get("attachments", {})
+    missing = {name: NotebookNode({"text/plain": ""}) for name in names if not present.get(name)}
+    if missing:
+        cell["attachments"] = NotebookNode({**present, **missing})
 
 
 def _is_data(value: Any) -> bool:

@@ -18,6 +18,7 @@ MESSAGE_LIMIT = 8 * 2**20  # bytes of one outcome
 _encode, _decode = json.JSONEncoder().encode, json.JSONDecoder().decode
 _fork, _exit, _pipe, _read, _write, _close = os.fork, os._exit, os.pipe, os.read, os.write, os.close
 _killpg, _waitpid, _select, _now = os.killpg, os.waitpid, select.select, time.monotonic
+_handle, _set_timer = signal.signal, signal.setitimer
 
 
 class Copy:
@@ -40,57 +41,97 @@ class Copy:
         _close(answer)
 
     def run(self, sources: list[str], seconds: float, apart: bool = False) -> list[dict[str, Any]]:
-        """Run texts in the copy one after the other, then end it.
+        """Run texts in a copy of the copy, which stays as it is and can be asked again.
 
         Args:
             sources: the texts.
             seconds: for all of them, or for each where it has a copy of its own.
-            apart: whether each runs in a copy of the copy.
+            apart: whether each runs in a copy of its own; otherwise one after the other in the same.
 
         Returns:
             For each ``{"ok", "outputs", "error", "timed_out"}``. ``timed_out`` is also true where a copy ended without
             a word; then the others hold False, an empty list and "Timeout" or "Lost".
         """
+        return self._ask(sources, "apart" if apart else "together", seconds, seconds * (len(sources) if apart else 1))
+
+    def run_and_end(self, sources: list[str], seconds: float) -> list[dict[str, Any]]:
+        """Run texts in the copy itself, one after the other, then end it."""
+        try:
+            return self._ask(sources, "here", seconds, seconds)
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """End it, with what it started."""
+        _close(self._tell)
+        _close(self._answers)
+        _end(self._pid)
+
+    def _ask(self, sources: list[str], where: str, seconds: float, limit: float) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []
         try:
-            _put(self._tell, _encode({"sources": sources, "seconds": seconds, "apart": apart}).encode())
-            end, rest = _now() + seconds * (len(sources) if apart else 1), b""
+            _put(self._tell, _encode({"sources": sources, "where": where, "seconds": seconds}).encode())
+            end, rest = _now() + limit, b""
             for _source in sources:
                 result, rest = _receive(self._answers, rest, end)
                 results.append(result)
         except OSError:  # it ended before it was told
             results += [_nothing("Lost")] * (len(sources) - len(results))
-        finally:
-            _close(self._tell)
-            _close(self._answers)
-            _end(self._pid)
         return results
 
 
-def run_here(runner: CellRunner, sources: list[str]) -> list[dict[str, Any]]:
-    """Run texts in this process, one after the other, each with the same global names."""
-    names, results = dict(runner.namespace), []
+def run_here(
+    runner: CellRunner, sources: list[str], seconds: float, names: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Run texts in this process, one after the other, each with the same global names.
+
+    Args:
+        runner: the interpreter.
+        sources: the texts.
+        seconds: for all of them.
+        names: the global names; those that there are, if None.
+
+    Returns:
+        As `Copy.run` does.
+    """
+    names, results, end = dict(runner.namespace if names is None else names), [], _now() + seconds
+    _handle(signal.SIGALRM, signal.default_int_handler)  # ends a text as an interrupt does
     for source in sources:
+        if _now() >= end:
+            results.append(_nothing("Timeout"))
+            continue
         runner.namespace.clear()
         runner.namespace.update(names)
-        results.append({**asdict(runner.run(source, brief=True)), "timed_out": False})
+        _set_timer(signal.ITIMER_REAL, end - _now() + 0.01)
+        ran = asdict(runner.run(source, brief=True))
+        _set_timer(signal.ITIMER_REAL, 0)
+        results.append({**ran, "timed_out": False} if _now() < end else _nothing("Timeout"))
     return results
 
 
 def _obey(runner: CellRunner, told: int, answer: int) -> None:
     """In a copy: wait for texts, and run them."""
     with os.fdopen(told, "rb") as stream:
-        order = _decode(stream.read(int.from_bytes(stream.read(8), "big")).decode())
+        while size := int.from_bytes(stream.read(8), "big"):
+            order = _decode(stream.read(size).decode())
+            if order["where"] == "here":
+                for source in order["sources"]:
+                    _send(answer, asdict(runner.run(source, brief=True)))
+            else:
+                _obey_in_copies(runner, order, answer)
+
+
+def _obey_in_copies(runner: CellRunner, order: dict[str, Any], answer: int) -> None:
+    groups = [[source] for source in order["sources"]] if order["where"] == "apart" else [order["sources"]]
     late = False
-    for source in order["sources"]:
+    for group in groups:
         if late:  # so will the others be
-            ran = _nothing("Timeout")
-        elif order["apart"]:
-            (ran,) = Copy(runner).run([source], order["seconds"])
-            late = ran["error"] == "Timeout"
+            results = [_nothing("Timeout")] * len(group)
         else:
-            ran = asdict(runner.run(source, brief=True))
-        _send(answer, ran)
+            results = Copy(runner).run_and_end(group, order["seconds"])
+            late = results[-1]["error"] == "Timeout"
+        for ran in results:
+            _send(answer, ran)
 
 
 def _send(writer: int, ran: dict[str, Any]) -> None:

@@ -70,12 +70,16 @@ def _memory(shared: int, enough: int) -> int:
 
 def _proportional(pid: int) -> int:
     """Bytes of a process's own memory, what it shares with others by its part; as `_held` where that is not told."""
-    return _told(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:")) or _held(pid)
+    part = _told(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
+    return part + _told(f"/proc/{pid}/status", ("VmPTE:",)) if part else _held(pid)
 
 
 def _held(pid: int) -> int:
-    """Bytes that a process holds itself or shares with those it started; no files that it has mapped."""
-    return _told(f"/proc/{pid}/status", ("RssAnon:", "RssShmem:"))
+    """Bytes that a process holds itself or shares with those it started, its page tables among them.
+
+    Files that it has mapped are not counted.
+    """
+    return _told(f"/proc/{pid}/status", ("RssAnon:", "RssShmem:", "VmPTE:"))
 
 
 def _told(path: str, names: tuple[str, ...]) -> int:
