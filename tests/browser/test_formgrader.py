@@ -46,7 +46,7 @@ def test_the_buttons_of_a_submission(root):
             feedback = (root / "feedback" / student / "small" / "small.html").read_text(encoding="utf-8")
             assert "HIDDEN TESTS" not in feedback and "[2.0, 8.0]" not in feedback
     graded = read_notebook(root / RIGHT.replace("submitted", "autograded"))
-    assert graded.cells[1].outputs[0].data["text/plain"] == repr(PRIVATE)
+    assert graded.cells[1].outputs[0].data["text/plain"] == repr(f"{PRIVATE}/work")
     with Gradebook(f"sqlite:///{root}/gradebook.db", "tl_course") as gradebook:
         scores = {one.student_id: one.score for one in gradebook.assignment_submissions("small")}
     assert scores == {"s000": 0, "s001": 3}
