@@ -19,10 +19,10 @@
       const libraries = await Promise.all(NAMES.map(library));
       const lab = Object.assign({}, ...libraries);
       const {ask} = await import(`${folder}server.js`);
-      const texts = await ask(lab, "texts").catch(() => ({}));
-      lab.text = name => texts[name] ?? name;
       const names = ["descriptions", "home", "panels"];
-      const modules = await Promise.all(names.map(name => import(`${folder}${name}.js`)));
+      const imports = names.map(name => import(`${folder}${name}.js`));
+      const [texts, ...modules] = await Promise.all([ask(lab, "texts").catch(() => ({})), ...imports]);
+      lab.text = name => texts[name] ?? name;
       const sheet = Object.assign(document.createElement("link"), {rel: "stylesheet", href: folder + "panels.css"});
       document.head.append(sheet);
       const exported = {__esModule: true, default: modules.map(module => module.plugin(lab))};
