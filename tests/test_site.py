@@ -140,6 +140,11 @@ class TestInABrowser:
         page.goto((site / f"{name}.html").as_uri())
         assert page.evaluate("document.scrollingElement.scrollWidth <= document.scrollingElement.clientWidth")
 
+    def test_the_text_of_a_tile_keeps_off_its_border(self, site, page):
+        page.goto((site / "index.html").as_uri())
+        left = "tiles => tiles.map(tile => tile.firstElementChild.offsetLeft - tile.offsetLeft)"
+        assert min(page.locator(".lesson-tile").evaluate_all(left)) >= 8
+
     @pytest.mark.parametrize("name", lessons.names())
     def test_a_lesson_fits_the_window_and_shows_no_wall_of_lines(self, site, page, name):
         page.goto((site / "lessons" / f"{name}.html").as_uri())
