@@ -513,6 +513,7 @@ claim(
 # %%
 import tempfile
 from pathlib import Path
+from textwrap import fill
 
 from tl_course.errors import BadInput
 from tl_course.pytorch.classifier import load
@@ -535,7 +536,7 @@ for broken in (changed, cut):
     try:
         load(broken)
     except BadInput as error:
-        print(str(error).replace(f"{folder}/", ""))
+        print(fill(str(error).replace(f"{folder}/", ""), 100))
 
 # %% [markdown]
 # A plain `torch.load` would say nothing about the first: a state_dict holds no class names. And why the preprocessing belongs into that file: the same network, served images that somebody forgot to normalise, or to divide by 255. No error, only other answers.

@@ -85,12 +85,14 @@ with torch.inference_mode():
 print(f"attentions: {given}")
 
 # %%
+from textwrap import fill
+
 from tl_course.errors import BadInput
 
 try:
     attention_maps(fast, [sentence])
 except BadInput as error:
-    print(error)
+    print(fill(str(error), 100))
 
 # %% [markdown]
 # An empty tuple, and a line in a log that few people read. Code that loops over layers then draws nothing, without a complaint. `attention_maps` refuses and says what to do; it does not switch by itself,
@@ -128,16 +130,21 @@ claim(
 # **Predict before you run.** What is its shape for one sentence? Name two properties that tell you, without looking at the code, that it cannot be attention.
 
 # %%
+tweets = data.load("sentiment", domain="tweets")
 with torch.inference_mode():
-    drawn = fast.model(**tokens).last_hidden_state.mean(dim=1).numpy()
+    drawn = [
+        fast.model(**fast.preprocess([text])).last_hidden_state.mean(dim=1).numpy()
+        for text in [sentence, *tweets.test.x[:20]]
+    ]
+sums = np.array([row.sum() for row in drawn])
 claim(
-    "what the listing draws has one row a text and 384 columns, no token axis; at least a third of it is negative, and its row sums to nearly 0",
-    drawn.shape == (1, 384) and (drawn < 0).mean() > 1 / 3 and abs(drawn.sum()) < 2,
-    measured=f"shape {drawn.shape}, {(drawn < 0).mean():.0%} negative, sum {drawn.sum():.2f}",
+    "what the listing draws has one row a text and 384 columns, no token axis; at least a third of it is negative, and what a row sums to is anything",
+    drawn[0].shape == (1, 384) and min((row < 0).mean() for row in drawn) > 1 / 3 and sums.std(ddof=1) > 0.5,
+    measured=f"shape {drawn[0].shape}, {(drawn[0] < 0).mean():.0%} negative, sum {sums[0]:.2f}; sums of 20 tweets {sums[1:].min():.2f} to {sums[1:].max():.2f}",
 )
 
 # %% [markdown]
-# `tokens by tokens, never negative, rows sum to one, nothing to padding`: four checks that cost nothing. Every map of this course goes through them, from whichever framework it comes.
+# **Tokens by tokens, never negative, rows sum to one, nothing to padding**: four checks that cost nothing. Every map of this course goes through them, from whichever framework it comes.
 
 # %% exercise: hidden-as-attention
 
@@ -190,7 +197,6 @@ claim(
 # **Predict before you run.** Much is written about BERT's heads resting on **[SEP]**. How large is the share of attention that tokens of MiniLM give to [SEP], and to [CLS]? The uniform share is about 5 %.
 
 # %% tags=["varies"]
-tweets = data.load("sentiment", domain="tweets")
 short = [text for text in tweets.test.x.tolist() if 6 <= len(text.split()) <= 18][:80]
 many = attention_maps(encoder, short)
 scores = {

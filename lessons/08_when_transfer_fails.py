@@ -455,7 +455,7 @@ claim(
 # %% [markdown]
 # ## 4. Spurious features (虚假特征): right for the wrong reason
 #
-# Nothing has shifted yet, and the model is already wrong: if squares *almost always* stand on a red ground in training, "red" is a cheaper rule than "four right angles", and the loss does not mind. The benchmark
+# Nothing has shifted yet, and the model is already wrong: if squares *almost always* stand on a green ground in training, "green" is a cheaper rule than "four right angles", and the loss does not mind. The benchmark
 # *Waterbirds* (Sagawa et al., 2020) puts land birds on water to show it. Here: two shapes, two tints, four groups; in training most images belong to the two groups whose tint agrees. An average over images like the training images
 # hides the two small groups, so report the **worst group** (最差组).
 #

@@ -701,7 +701,7 @@ claim("one flipped bit, and the file is refused", bool(refused), measured=refuse
 # No: it then uses the batch's statistics. In evaluation mode it is a fixed affine map.
 # </details>
 #
-# <details><summary>Which of these would you use to make *training* cheaper?</summary>
+# <details><summary>Which of these would you use to make <em>training</em> cheaper?</summary>
 #
 # None of the six. Freezing with kept features, LoRA, mixed precision, gradient checkpointing, a smaller model, early stopping.
 # </details>

@@ -22,6 +22,8 @@
 # Your score is the mean of what you *found* by reading and what you *mended*. The same works in a terminal: `tl-course practice clinic`.
 
 # %%
+from textwrap import shorten
+
 from tl_course import check, claim, exercises, start
 from tl_course.compat import make_importable
 from tl_course.practice import clinic, panel
@@ -224,7 +226,9 @@ stops = {
     for case, lines in as_printed.items()
 }
 for case, message in stops.items():
-    print(f"{case.id.removeprefix('clinic-'):18} {len(case.faults)} faults   {message[:95] or 'runs to its end'}")
+    print(
+        f"{case.id.removeprefix('clinic-'):18} {len(case.faults)} faults   {shorten(message, 95, placeholder=' …') or 'runs to its end'}"
+    )
 
 # %%
 silent = [case for case, message in stops.items() if not message]
