@@ -50,7 +50,7 @@ def _answered(method: Callable[..., dict[str, Any]]) -> Callable[..., None]:
 
 
 class Texts(APIHandler):
-    """What JupyterLab's menus, palette and tabs call the course's parts, in the reader's language."""
+    """What JupyterLab calls the course's parts, and what the extension says itself, in the reader's language."""
 
     @web.authenticated
     @_answered
@@ -66,6 +66,13 @@ class Texts(APIHandler):
             "compare": _("Compare this exercise with the solution"),
             "reset": _("Reset this exercise"),
             "restore": _("Restore this exercise"),
+            "checking": _("Checking … To stop it: Kernel → Interrupt Kernel."),
+            "stopped": _("The check did not come to its end: the cells above say why. Then check again."),
+            "no-kernel": _("No kernel is running: choose one at the top right, then check again."),
+            "away": _(
+                "The Jupyter server does not answer. Start it again as before, and keep this page open: what you typed "
+                "is in it."
+            ),
         }
 
 
