@@ -106,3 +106,22 @@ def test_without_its_server_the_panel_keeps_its_buttons_and_says_what_to_do(page
     press(panel, "hint")
     wait(panel)
     expect(panel.locator(".tl-said")).to_contain_text("Hint 1 of 3")
+
+
+def test_a_message_with_a_long_path_stays_inside_the_window(page, panel):
+    said = {"message": "/home" * 200}
+    page.route(re.compile("/to-unit-range/hint"), lambda asked: asked.fulfill(status=500, json=said))
+    press(panel, "hint")
+    wait(panel)
+    page.unroute_all()
+    expect(panel.get_by_role("alert")).to_contain_text("/home/home")
+    assert panel.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+def test_no_language_server_runs_beside_the_kernel(page):
+    """One that stands in the environment would take memory, and show a message where a notebook is open twice."""
+    asked = []
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    lab.open_notebook(page, page.url)
+    page.wait_for_timeout(3000)
+    assert asked and not [url for url in asked if "/lsp/" in url]
