@@ -91,3 +91,13 @@ def test_an_export_that_cannot_be_written_leaves_the_older_one(home, tmp_path, m
         progress_file.export_json(file)
     assert file.read_text(encoding="utf-8") == before
     assert {path.name for path in tmp_path.iterdir()} == {"mine.json", "home"}
+
+
+def test_a_damaged_file_is_named_and_a_new_one_begun_once_it_is_away(home, tmp_path):
+    home.mkdir()
+    damaged = home / "progress.db"
+    damaged.write_bytes(b"no database" * 1000)
+    with pytest.raises(progress_file.ProgressError, match=r"progress\.db is damaged.*move this file elsewhere"):
+        records.hints_taken("masked-mean")
+    damaged.rename(tmp_path / "away")
+    assert records.hints_taken("masked-mean") == 0

@@ -19,7 +19,7 @@ from tl_course.errors import BadInput, CourseError
 from tl_course.i18n import _
 
 FIRST_LESSON = "00_start_here"
-LAB_CONFIG = Path(__file__).parent / "lab" / "config"  # for `learn` only: no question about news at the first start
+LAB_CONFIG = Path(__file__).parent / "lab" / "config"  # for `learn` only: no question about news, no language server
 
 
 @click.group(invoke_without_command=True)

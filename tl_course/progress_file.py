@@ -49,6 +49,7 @@ TABLES = {  # the columns beside id; the first one is what rows are looked up by
     "worked": {"exercise": TEXT, "at": NUMBER, "seconds": NUMBER},  # time at an answer's cell
     "quiz_answers": {"question": TEXT, "at": NUMBER, "answer": TEXT, "correct": WHOLE},
 }
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _SCHEMA = zlib.crc32(repr(TABLES).encode()) >> 1  # tells whether a file has them all; SQLite keeps 31 bits
 
 
@@ -167,6 +168,11 @@ def _connection() -> Iterator[sqlite3.Connection]:
                 yield connection
     except (sqlite3.Error, OSError) as error:
         text = _("progress is not kept: {path}: {reason}; make the folder writable, or set TL_COURSE_HOME to another")
+        if getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+            text = _(
+                "progress is not kept: {path} is damaged: {reason}; move this file elsewhere, and a new one is begun, "
+                "or set TL_COURSE_HOME to another folder; `tl-course practice import` takes in what you exported before"
+            )
         raise ProgressError(text.format(path=path, reason=error)) from error
 
 

@@ -73,6 +73,23 @@ def test_a_reset_that_cannot_be_kept_changes_nothing(home):
         act("reset", MINE)
 
 
+def test_restore_promises_what_it_can_do():
+    act("reset", MINE)
+    first = act("restore", STUBS)
+    assert "is back" in first["html"] and "Restore again" not in first["html"]
+    assert "is here already" in act("restore", MINE)["html"]
+    act("reset", {**MINE, "keras": MINE["keras"] + "\n# later"})
+    assert "Restore again" in act("restore", STUBS)["html"]
+
+
+def test_without_a_file_for_the_progress_there_are_buttons_and_hints(home):
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "progress.db").write_bytes(b"no database" * 1000)
+    shown = exercise_panel.panel(NAME)
+    assert "data-do='check'" in shown and "progress.db is damaged" in shown
+    assert "Hint 1 of 3" in act("hint", MINE)["html"]
+
+
 def test_hints_are_counted():
     assert "Hint 1 of 3" in act("hint", {})["html"]
     assert "Hint 2 of 3" in act("hint", {})["html"]

@@ -4,8 +4,9 @@ import ipywidgets as widgets
 import pytest
 
 import tl_course
-from tl_course import i18n, quizzes
+from tl_course import i18n, progress_file, quizzes
 from tl_course.errors import BadInput
+from tl_course.quizzes import records
 from tl_course.quizzes.page import head
 from tl_course.quizzes.panel import QuestionView
 
@@ -57,9 +58,39 @@ def test_a_wrong_answer_explains_every_option():
 
 def test_numbers_are_read_as_people_write_them():
     view = QuestionView(FIRST["numeric"], 1, 6)
-    for text, number in (("0,25", 0.25), (" 3e-4 ", 3e-4), ("12 %", 12.0)):
+    for text, number in (("0,25", 0.25), (" 3e-4 ", 3e-4), ("12 %", 12.0), ("1 000", 1000.0), ("0,125", 0.125)):
         view.field.box.value = text
         assert view.field.given() == number
+
+
+@pytest.mark.parametrize(
+    "text", ["", "abc", "\N{VULGAR FRACTION ONE HALF}", "nan", "inf", "1e999", "1,000", "12,000,000"]
+)
+def test_what_is_no_number_or_may_be_two_is_not_judged(text):
+    view = QuestionView(FIRST["numeric"], 1, 6)
+    view.field.box.value = text
+    view.send.click()
+    assert "expected a number" in view.trouble.value and not view.result.value
+    assert records.last(FIRST["numeric"]) is None
+
+
+def test_an_answer_to_an_older_form_of_a_question_is_left_out():
+    for kind, older in (("single", "[1, 2]"), ("single", "99"), ("multiple", "99"), ("numeric", "[1]"), ("order", "1")):
+        question = FIRST[kind]
+        progress_file.insert("quiz_answers", question=question.id, at=1.0, answer=older, correct=0)
+        assert not QuestionView(question, 1, 6).result.value
+    progress_file.insert("quiz_answers", question=FIRST["single"].id, at=2.0, answer="[1]", correct=0)
+    assert QuestionView(FIRST["single"], 1, 6).field.box.value == 1
+
+
+def test_without_a_file_for_the_progress_a_quiz_is_judged_and_says_so(home):
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "progress.db").write_bytes(b"no database" * 1000)
+    view = QuestionView(FIRST["numeric"], 1, 6)
+    assert "progress is not kept" in view.trouble.value
+    view.field.box.value = f"{FIRST['numeric'].answer:g}"
+    view.send.click()
+    assert "Right." in view.result.value and "progress is not kept" in view.trouble.value
 
 
 def test_two_steps_cannot_have_one_place():

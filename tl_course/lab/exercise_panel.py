@@ -8,6 +8,7 @@ from tl_course import assistance, exercises, records
 from tl_course.errors import BadInput
 from tl_course.exercises.engine.exercise import Exercise
 from tl_course.i18n import _
+from tl_course.progress_file import ProgressError
 from tl_course.shown import told
 
 Cells = Mapping[str, str]
@@ -15,16 +16,17 @@ Cells = Mapping[str, str]
 
 
 def panel(exercise_id: str) -> str:
-    """The buttons, and where the learner stands with the exercise.
+    """The buttons, and where the learner stands with the exercise; where the progress cannot be read, why not.
 
     Raises:
         BadInput: no such exercise.
-        ProgressError: the progress cannot be read.
     """
     exercise = exercises.get(exercise_id)
-    hints = _("Hint {number} of {count}").format(
-        number=min(records.hints_taken(exercise_id) + 1, len(exercise.hints)), count=len(exercise.hints)
-    )
+    try:
+        taken, facts = records.hints_taken(exercise_id), _facts(exercise)
+    except ProgressError as error:  # a check and a hint need none
+        taken, facts = 0, html.escape(str(error))
+    hints = _("Hint {number} of {count}").format(number=min(taken + 1, len(exercise.hints)), count=len(exercise.hints))
     buttons = [
         ("check", _("Check"), _("Run the answer's cells and check them")),
         ("hint", hints, _("The next hint")),
@@ -38,7 +40,7 @@ def panel(exercise_id: str) -> str:
         for name, label, title in buttons
     )
     name = html.escape(_("Exercise: {title}").format(title=exercise.title), quote=True)
-    return f"<div role='toolbar' aria-label='{name}'>{shown}<span class='tl-facts'>{_facts(exercise)}</span></div>"
+    return f"<div role='toolbar' aria-label='{name}'>{shown}<span class='tl-facts'>{facts}</span></div>"
 
 
 def act(exercise_id: str, name: str, cells: Cells) -> dict[str, Any]:
@@ -87,10 +89,14 @@ def _restore(exercise: Exercise, cells: Cells) -> dict[str, Any]:
     }
     found = {name: source for name, source in before.items() if source is not None}
     if not found:
-        return {"html": told(_("Nothing was put aside for this exercise; a reset does that.")).content}
+        known = any(records.kept(exercise.id, name) for name in before)
+        none = _("Nothing was put aside for this exercise; a reset does that.")
+        return {"html": told(_("What was put aside is here already.") if known else none).content}
     for name in found:
         assistance.keep(exercise.id, name, cells.get(name, ""))
-    text = _("What was there before is back. Restore again brings back what it replaced.")
+    text = _("What was there before is back.")
+    if any(assistance.kept_before(exercise.id, name, source) for name, source in found.items()):
+        text = _("What was there before is back. Restore again brings back what it replaced.")
     return {"html": told(text).content, "cells": found}
 
 

@@ -5,6 +5,7 @@ Everything needs the server's token, as its other addresses do. Answers are JSON
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tl_course import home_page, progress_file, records
 from tl_course.errors import BadInput, CourseError
 from tl_course.i18n import _
 from tl_course.lab import exercise_panel
+from tl_course.progress_file import ProgressError
 from tl_course.standing import standing
 
 MOST_SECONDS = 3600.0  # more at once was not spent at one exercise
@@ -50,7 +52,7 @@ def _answered(method: Callable[..., dict[str, Any]]) -> Callable[..., None]:
 
 
 class Texts(APIHandler):
-    """What JupyterLab's menus, palette and tabs call the course's parts, in the reader's language."""
+    """What JupyterLab calls the course's parts, and what the extension says itself, in the reader's language."""
 
     @web.authenticated
     @_answered
@@ -66,6 +68,13 @@ class Texts(APIHandler):
             "compare": _("Compare this exercise with the solution"),
             "reset": _("Reset this exercise"),
             "restore": _("Restore this exercise"),
+            "checking": _("Checking … To stop it: Kernel → Interrupt Kernel."),
+            "stopped": _("The check did not come to its end: the cells above say why. Then check again."),
+            "no-kernel": _("No kernel is running: choose one at the top right, then check again."),
+            "away": _(
+                "The Jupyter server does not answer. Start it again as before, and keep this page open: what you typed "
+                "is in it."
+            ),
         }
 
 
@@ -114,7 +123,8 @@ class Action(APIHandler):
             raise BadInput("cells with source text, and seconds", repr(body)[:100], "reload the page")
         said = exercise_panel.act(exercise_id, name, cells)
         if seconds > 0:
-            records.record_work(exercise_id, min(seconds, MOST_SECONDS))
+            with suppress(ProgressError):  # what was asked for is done all the same; the panel says what is wrong
+                records.record_work(exercise_id, min(seconds, MOST_SECONDS))
         return said
 
 

@@ -7,7 +7,7 @@ from tl_course.i18n import _
 from tl_course.practice.mock_report import section
 from tl_course.practice.terminal import Leave, Skip, Terminal
 from tl_course.quizzes import records
-from tl_course.quizzes.questions import Answer, Question, all_questions
+from tl_course.quizzes.questions import Answer, Question, all_questions, read_number
 from tl_course.quizzes.text import as_text, result_text
 
 
@@ -62,11 +62,10 @@ def _read(question: Question, line: str) -> Answer:
     Raises:
         BadInput: no numbers.
     """
-    words = line.split() if question.kind == "numeric" else line.replace(",", " ").split()
+    if question.kind == "numeric":
+        return read_number(line)
     try:
-        if question.kind == "numeric":
-            return float("".join(words).replace(",", "."))
-        numbers = [int(word) for word in words]
+        numbers = [int(word) for word in line.replace(",", " ").split()]
     except ValueError:
         raise BadInput(_("numbers"), repr(line), _("type one number, or some with blanks between them")) from None
     return numbers if question.kind in ("multiple", "order") else _only(numbers, line)

@@ -1,15 +1,17 @@
 """A quiz in a notebook: every question with the widgets to answer it; answers are kept, and shown again."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import ipywidgets as widgets
 
 from tl_course.errors import BadInput
 from tl_course.i18n import _
 from tl_course.practice.panel_parts import LABEL, View, markup, present, row
+from tl_course.progress_file import ProgressError
 from tl_course.quizzes import records
 from tl_course.quizzes.page import head, page, result_html
-from tl_course.quizzes.questions import Answer, Question, judge
+from tl_course.quizzes.questions import Answer, Question, judge, read_number
 
 _OPEN = "\N{EM DASH}"  # a step without a place
 
@@ -32,15 +34,22 @@ class QuestionView(View):
         self.result = widgets.HTML()
         title = widgets.HTML(f"<h4>{markup(place)}</h4>{head(question)}")
         self.box.children = (title, self.field.box, row(self.send), self.trouble, self.result)
-        before = records.last(question)
-        if before is not None:
-            self.field.put(before)
-            self._show(before)
+        try:
+            self._again(records.last(question))
+        except ProgressError as error:
+            self.tell(error)
+
+    def _again(self, before: Answer | None) -> None:
+        """Show the last answer again, unless there is none or it was to an older form of the question."""
+        with suppress(BadInput):
+            if before is not None:
+                self._show(before)
+                self.field.put(before)
 
     def _answer(self) -> None:
         answer = self.field.given()
-        records.record(self.question, answer)
         self._show(answer)
+        records.record(self.question, answer)
 
     def _show(self, answer: Answer) -> None:
         self.result.value = result_html(self.question, answer, judge(self.question, answer))
@@ -63,7 +72,7 @@ class _One:
 
     def put(self, answer: Answer) -> None:
         """Choose again what was chosen."""
-        self.box.value = answer
+        (self.box.value,) = answer if isinstance(answer, (list, tuple)) else (answer,)
 
 
 class _Some:
@@ -96,12 +105,8 @@ class _Number:
         self.box = widgets.Text(description=_("Your answer"), placeholder=question.unit)
 
     def given(self) -> Answer:
-        """The number; a comma may stand for the point."""
-        text = self.box.value.strip().replace(",", ".").removesuffix("%").strip()
-        try:
-            return float(text)
-        except ValueError:
-            raise BadInput(_("a number"), repr(self.box.value), _("write digits, like 0.25")) from None
+        """The number."""
+        return read_number(self.box.value)
 
     def put(self, answer: Answer) -> None:
         """Show again what was given."""

@@ -1,6 +1,8 @@
 """The questions of the quizzes: data files with a checked schema, one file a lesson, and what an answer is worth."""
 
+import math
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +15,7 @@ from tl_course.practice.schema import Text, check_count, check_fields, read_text
 
 FOLDER = Path(__file__).parent / "lessons"
 
+_TWO_WAYS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")  # a comma for the point, or between thousands
 Kind = Literal["single", "multiple", "numeric", "order", "plot"]
 Answer = int | float | Sequence[int]
 _OWN_FIELDS = {
@@ -171,6 +174,24 @@ def judge(question: Question, answer: Answer) -> Judged:
     else:
         right = all((option in chosen) == option.right for option in question.options)
     return Judged(right, tuple(option.why for option in question.options))
+
+
+def read_number(text: str) -> float:
+    """A number as people write it: a comma may stand for the point, and a percent sign behind it.
+
+    Raises:
+        BadInput: no number, or one that may be read in two ways, as 1,000.
+    """
+    plain = "".join(text.split()).removesuffix("%")
+    if _TWO_WAYS.fullmatch(plain):
+        raise BadInput(_("a number"), repr(text), _("write it without a comma, like 1000 or 1.25"))
+    try:
+        number = float(plain.replace(",", "."))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadInput(_("a number"), repr(text), _("write digits, like 0.25"))
+    return number
 
 
 def read(file: Path) -> list[Question]:

@@ -18,11 +18,13 @@
     get: async () => {
       const libraries = await Promise.all(NAMES.map(library));
       const lab = Object.assign({}, ...libraries);
+      let texts = {};
+      lab.text = name => texts[name] ?? name;
       const {ask} = await import(`${folder}server.js`);
       const names = ["descriptions", "home", "panels"];
       const imports = names.map(name => import(`${folder}${name}.js`));
-      const [texts, ...modules] = await Promise.all([ask(lab, "texts").catch(() => ({})), ...imports]);
-      lab.text = name => texts[name] ?? name;
+      const [known, ...modules] = await Promise.all([ask(lab, "texts").catch(() => ({})), ...imports]);
+      texts = known;
       const sheet = Object.assign(document.createElement("link"), {rel: "stylesheet", href: folder + "panels.css"});
       document.head.append(sheet);
       const exported = {__esModule: true, default: modules.map(module => module.plugin(lab))};

@@ -6,6 +6,7 @@ const CHECK = /^check\("([a-z0-9-]+)"\)/;
 const ANSWER = /^# exercise: ([a-z0-9-]+) \(([a-z]+)\)\s*$/m;
 const PAUSE = 120; // seconds without a key after which nobody is at work
 const SEND = 60000; // milliseconds between reports of the time
+const SLOW = 1000; // milliseconds after which a check says that it is at work, and how to stop it
 const ACTIONS = ["check", "hint", "compare", "reset", "restore"];
 
 export function plugin(lab) {
@@ -93,7 +94,7 @@ class ExercisePanel {
       this.bar.innerHTML = html;
       if (held) this.bar.querySelector(`[data-do=${held}]`)?.focus();
     } catch (error) {
-      this.bar.replaceChildren(trouble(error));
+      if (!this.bar.querySelector("[data-do]")) this.bar.replaceChildren(trouble(error)); // else the buttons stay
     }
   }
 
@@ -122,19 +123,32 @@ class ExercisePanel {
   // Run the answers, then the check below them: what it says stands where it always stands.
   async check() {
     this.said.replaceChildren();
-    const session = this.notebookPanel.sessionContext;
-    await session.ready;
-    const cells = [...this.answers().map(([, cell]) => cell), this.cell];
-    const first = await this.unready(session);
-    await this.report();
-    await this.lab.NotebookActions.runCells(this.notebookPanel.content, first ? [first, ...cells] : cells, session);
+    const slow = window.setTimeout(() => { this.said.textContent = this.lab.text("checking"); }, SLOW);
+    try {
+      const session = this.notebookPanel.sessionContext;
+      await session.ready;
+      const cells = [...this.answers().map(([, cell]) => cell), this.cell];
+      const first = await this.unready(session);
+      await this.report();
+      const {content} = this.notebookPanel;
+      const ran = await this.lab.NotebookActions.runCells(content, first ? [first, ...cells] : cells, session);
+      if (!ran) throw new Error(this.lab.text("stopped"));
+    } finally {
+      window.clearTimeout(slow);
+      this.said.replaceChildren();
+    }
   }
 
   // The lesson's first cell, where the kernel does not know check yet.
   async unready(session) {
     const kernel = session.session?.kernel;
-    if (!kernel) throw new Error("no kernel is running: choose one at the top right, then check again");
-    const reply = await kernel.requestExecute({code: "", silent: true, user_expressions: {known: "check"}}).done;
+    if (!kernel) throw new Error(this.lab.text("no-kernel"));
+    let reply;
+    try {
+      reply = await kernel.requestExecute({code: "", silent: true, user_expressions: {known: "check"}}).done;
+    } catch {
+      throw new Error(this.lab.text("stopped")); // the kernel was restarted, or died
+    }
     if (reply.content.user_expressions?.known?.status === "ok") return null;
     return this.notebookPanel.content.widgets.find(cell => /^start\(/m.test(source(cell)));
   }
@@ -145,9 +159,10 @@ class ExercisePanel {
       .map(([found, cell]) => [found[2], cell]);
   }
 
-  // Put source text into the answer's cell, or into a new one above the check where there is none.
+  // Put source text into the answer's cell, or into a new one above the check where there is none. Of several cells
+  // with one answer it is the last: the one that was sent, and that a check judges.
   fill(framework, text) {
-    const known = this.answers().find(([name]) => name === framework);
+    const known = this.answers().findLast(([name]) => name === framework);
     if (known) {
       known[1].model.sharedModel.setSource(text);
     } else {

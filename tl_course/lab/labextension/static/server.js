@@ -5,7 +5,12 @@ export async function ask(lab, path, body, init = {}) {
   const settings = lab.ServerConnection.makeSettings();
   if (body !== undefined) Object.assign(init, {method: "POST", body: JSON.stringify(body)});
   const address = lab.URLExt.join(settings.baseUrl, "tl-course", path);
-  const response = await lab.ServerConnection.makeRequest(address, init, settings);
+  let response;
+  try {
+    response = await lab.ServerConnection.makeRequest(address, init, settings);
+  } catch {
+    throw new Error(lab.text("away"));
+  }
   let answer = {};
   try { answer = await response.json(); } catch { /* no JSON: the status tells */ }
   if (!response.ok) throw new Error(answer.message || `${response.status} ${response.statusText}`);
