@@ -124,6 +124,16 @@ def test_cells_of_one_name_in_two_notebooks_have_a_score_each(graded, tmp_path):
         assert [scores[student, "second"] for student in ("anna", "carl")] == [0.0, POINTS]
 
 
+def test_an_assignment_that_could_not_be_released_is_not_graded(course):
+    with gradebook(course) as found:
+        found.add_assignment("broken")
+    shutil.copytree(course.root / "submitted" / "anna" / course.name, course.root / "submitted" / "anna" / "broken")
+    with pytest.raises(BadInput, match="assignment with notebooks"):
+        batch.grade(course.root, "broken", Options())
+    with gradebook(course) as found:
+        assert found.assignment_submissions("broken") == []  # one would keep nbgrader from releasing it
+
+
 @pytest.mark.parametrize("plugin", ["'nope.Nope'", "7"])
 def test_a_penalty_that_is_none_is_told_in_one_line(course, plugin):
     with open(course.root / "nbgrader_config.py", "a", encoding="utf-8") as file:
