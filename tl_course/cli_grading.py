@@ -1,13 +1,24 @@
 """The command `tl-course grade`."""
 
+import math
 import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tl_course.cli_output import answer, json_option
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds; "nan" would pass every comparison."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Fails where it is none, or not in the range."""
+        number = super().convert(value, param, ctx)
+        return self.fail(f"{value} is not a number", param, ctx) if math.isnan(number) else number
 
 
 @click.command()
@@ -17,8 +28,8 @@ from tl_course.cli_output import answer, json_option
     "--only", metavar="NAME", help="A student, or an exercise of the bank, which is then graded again for all."
 )
 @click.option("--force", is_flag=True, help="Grade also what did not change since it was graded.")
-@click.option("--time-limit", type=click.FloatRange(min=0.1), metavar="SECONDS", help="For an answer or a cell.")
-@click.option("--memory-limit", type=click.IntRange(min=64), metavar="MB", help="For a submission.")
+@click.option("--time-limit", type=Seconds(min=0.1, max=86_400), metavar="SECONDS", help="For an answer or a cell.")
+@click.option("--memory-limit", type=click.IntRange(min=64, max=2**30), metavar="MB", help="For a submission.")
 @click.option("--allow-unsafe", is_flag=True, help="Run submissions also where a protection is missing.")
 @click.option("--scheduler", metavar="ADDRESS", help="Execute on the workers of this Dask scheduler.")
 @click.option(

@@ -30,12 +30,13 @@ def _similar(assignment: str, exercise: str, page: Path | None) -> tuple[dict[st
     """What there is to tell, as plain data, and the comparisons; the page is written where one is asked for."""
     from tl_course.grading.answers import collect
     from tl_course.grading.course import course, gradebook
+    from tl_course.grading.database import reached
     from tl_course.grading.imports import noticed
     from tl_course.grading.similarity import meaning, report_html, study
     from tl_course.whole_file import draft
 
     coursedir = course(Path.cwd())
-    with gradebook(coursedir) as book:
+    with reached(coursedir), gradebook(coursedir) as book:
         tasks, problems = collect(book, coursedir, assignment, exercise)
     comparisons = [study(task.name, task.answers, task.known) for task in tasks]
     seen = [
@@ -53,6 +54,7 @@ def _similar(assignment: str, exercise: str, page: Path | None) -> tuple[dict[st
 
 
 def _similar_text(result: tuple[dict[str, Any], list[Any]]) -> str:
+    from tl_course.grading.report_texts import clean
     from tl_course.grading.similarity import rows
 
     found, comparisons = result
@@ -69,13 +71,14 @@ def _similar_text(result: tuple[dict[str, Any], list[Any]]) -> str:
     lines = [table(pairs, columns) if pairs else _("No pair is listed."), summary]
     if more := sum(comparison.more for comparison in comparisons):
         lines.append(_("{count} more pairs are not shown.").format(count=more))
-    lines += [
+    said = [
         _("{student}, {exercise}: {lines}").format(
             student=row["student"], exercise=row["exercise"], lines="; ".join(row["noticed"])
         )
         for row in found["noticed"]
     ]
-    lines += [_("{student}: not read: {reason}").format(student=k, reason=v) for k, v in found["unread"].items()]
+    said += [_("{student}: not read: {reason}").format(student=k, reason=v) for k, v in found["unread"].items()]
+    lines += map(clean, said)  # what students wrote must not steer the terminal
     return "\n".join([*lines, found["meaning"]])
 
 
@@ -95,6 +98,7 @@ def export(assignment: str, lms: Literal["canvas", "moodle"], output: Path, as_j
     The grades of ASSIGNMENT, late penalties taken off. Submissions that need a look stay blank and are listed.
     """
     from tl_course.grading import lms as exporting
+    from tl_course.grading.report_texts import clean
 
     def work() -> exporting.Export:
         done = _exported(assignment, lms, **options)
@@ -103,7 +107,7 @@ def export(assignment: str, lms: Literal["canvas", "moodle"], output: Path, as_j
 
     def text(done: exporting.Export) -> str:
         written = _("{path}: {count} grades").format(path=output, count=len(done.written))
-        return "\n".join([written, *exporting.describe(done)])
+        return "\n".join([written, *map(clean, exporting.describe(done))])
 
     answer(as_json, work, lambda done: {"file": str(output), **done.to_dict()}, text)
     return 0
@@ -120,6 +124,7 @@ def _exported(
 ) -> Any:
     from tl_course.grading import lms as exporting
     from tl_course.grading.course import course, gradebook
+    from tl_course.grading.database import reached
     from tl_course.grading.lms_grades import grades
 
     if lms == "canvas" and feedback:
@@ -127,7 +132,7 @@ def _exported(
         raise BadInput(_("--feedback with --to moodle"), got, remedy)
     content = exporting.read_file(into) if into else None
     coursedir = course(Path.cwd())
-    with gradebook(coursedir) as book:
+    with reached(coursedir), gradebook(coursedir) as book:
         found = grades(book, assignment, _waiting(book, coursedir, assignment), missing_as_zero)
     if content is None:
         return exporting.new_file(lms, {column or assignment: found}, by, feedback)

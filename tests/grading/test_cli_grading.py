@@ -31,6 +31,17 @@ def test_where_the_report_cannot_be_written_nothing_is_graded(tmp_path, monkeypa
     assert said.out == "" and len(said.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--time-limit", "nan"), ("--time-limit", "inf"), ("--time-limit", "1e300"), ("--memory-limit", str(10**14))],
+)
+def test_a_limit_that_is_none_is_refused_before_anybody_is_graded_by_it(tmp_path, monkeypatch, capsys, option, value):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(preload, "Early", lambda *_arguments: pytest.fail("grading has started"))
+    assert main(["grade", "ps1", option, value]) == 2
+    assert f"expected a usable {option}" in capsys.readouterr().err
+
+
 def test_trying_the_place_leaves_what_is_there(tmp_path, monkeypatch):
     def stop(*_arguments, **_options):
         raise KeyboardInterrupt

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
+import sqlite3
 import sys
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -173,3 +176,24 @@ def test_elsewhere_the_commands_say_where_they_belong_and_make_no_gradebook(tmp_
     with pytest.raises(BadInput, match=r"gradebook\.db" if config else r"nbgrader_config\.py"):
         similarity.main(["ps1"], standalone_mode=False)
     assert not (tmp_path / "gradebook.db").exists()
+
+
+def test_a_name_does_not_steer_the_terminal(here, capsys, tmp_path):
+    folder = here / "submitted" / "a\x1b[2J\nb" / "ps1"
+    folder.mkdir(parents=True)
+    try:
+        run(similarity, "ps1")
+        run(export, "ps1", "--to", "canvas", "--output", str(tmp_path / "grades.csv"))
+    finally:
+        shutil.rmtree(folder.parent)
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and said.count("a\ufffd[2J b: no") == 2
+
+
+def test_a_gradebook_that_is_locked_is_told_in_one_line(here, tmp_path):
+    with closing(sqlite3.connect(here / "gradebook.db")) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(BadInput, match=r"gradebook that can be reached.*database is locked"):
+            similarity.main(["ps1"], standalone_mode=False)
+        with pytest.raises(BadInput, match=r"gradebook that can be reached.*database is locked"):
+            export.main(["ps1", "--to", "canvas", "--output", str(tmp_path / "a.csv")], standalone_mode=False)

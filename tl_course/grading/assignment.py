@@ -70,13 +70,16 @@ def load(gradebook: api.Gradebook, coursedir: CourseDirectory, name: str) -> Ass
     """Read an assignment from the gradebook, in seven queries whatever its size.
 
     Raises:
-        BadInput: the gradebook does not know the assignment.
+        BadInput: the gradebook does not know the assignment, or no notebook of it.
     """
     try:
         found: Any = gradebook.find_assignment(name)
     except api.MissingEntry:
         raise _unknown(gradebook, name) from None
     notebooks: list[Any] = list(found.notebooks)
+    if not notebooks:  # as nbgrader leaves it where releasing failed; with grades it could not be released any more
+        remedy = _("run `nbgrader generate_assignment {name}`, and mend what it complains of").format(name=name)
+        raise BadInput(_("an assignment with notebooks"), _("none in {name}").format(name=repr(name)), remedy)
     cells = _cells(gradebook, [notebook.id for notebook in notebooks])
     return Assignment(
         name,

@@ -11,6 +11,7 @@ from tl_course.errors import BadInput
 from tl_course.grading import assignment as assignments
 from tl_course.grading import submission as submissions
 from tl_course.grading.course import course, load_config
+from tl_course.grading.database import reached
 from tl_course.grading.grading_round import Round
 from tl_course.grading.outcome import Options, Report, Row
 from tl_course.grading.preload import Early
@@ -58,7 +59,11 @@ def _grade(root: Path, assignment: str, options: Options, progress: Progress, ea
     coursedir, config = course(root), load_config(root)
     if options.student is not None:
         coursedir.student_id = options.student
-    with _alone(Path(coursedir.root)), Recorder(coursedir, assignment, config) as recorder:
+    with (
+        _alone(Path(coursedir.root)),
+        reached(coursedir),
+        Recorder(coursedir, assignment, config) as recorder,
+    ):
         known = assignments.load(recorder.gradebook, coursedir, assignment)
         found = submissions.find(coursedir, assignment)
         if not found:
@@ -78,12 +83,23 @@ def _grade(root: Path, assignment: str, options: Options, progress: Progress, ea
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Hold the course's lock, which the system gives back when this process ends, however it does."""
+    """Hold the course's lock, which the system gives back when this process ends, however it does.
+
+    Raises:
+        BadInput: another process holds it, or it cannot be made.
+    """
     lock = filelock.FileLock(root / LOCK)
     try:
-        with lock.acquire(timeout=0):
-            yield
+        lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise BadInput(
             _("a course that nobody is grading"), str(root / LOCK), _("wait until the other grading is done")
         ) from error
+    except (OSError, NotImplementedError) as error:
+        got = f"{root / LOCK}: {getattr(error, 'strerror', None) or error}"
+        remedy = _("make room, or give yourself the right to write there")
+        raise BadInput(_("a course's folder that can be written to"), got, remedy) from error
+    try:
+        yield
+    finally:
+        lock.release()

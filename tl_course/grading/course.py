@@ -46,7 +46,7 @@ def course(root: Path) -> CourseDirectory:
     try:
         return CourseDirectory(config=load_config(root))
     except TraitError as error:
-        raise _unusable(root / NAME, error) from error
+        raise unusable(root / NAME, error) from error
 
 
 def gradebook(found: CourseDirectory) -> Gradebook:
@@ -71,12 +71,13 @@ def _read(folder: Path) -> Config:
     except ConfigFileNotFound:
         return Config()
     except (Exception, SystemExit) as error:  # the file is a program of the teacher's own
-        raise _unusable(folder / NAME, error) from error
+        raise unusable(folder / NAME, error) from error
     finally:
         sys.path.remove(str(folder))
 
 
-def _unusable(path: Path, error: BaseException) -> BadInput:
+def unusable(path: Path, error: BaseException) -> BadInput:
+    """What is wrong with a file of settings."""
     got = f"{path}: {type(error).__name__}: {error}"
     return BadInput(
         _("settings that nbgrader can read"), got, _("mend that file; `nbgrader --help-all` lists settings")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tl_course.grading import submission as submissions
 from tl_course.grading.execution import execute
 from tl_course.grading.judging import Executor, Judge
 from tl_course.grading.outcome import Options, Report, Row
-from tl_course.grading.plan import Plan, name, plan, processes
+from tl_course.grading.plan import name, plan, processes
 from tl_course.grading.preload import Early, modules
 from tl_course.grading.recording import Graded, Record, Recorder, attempt, seed_for
 from tl_course.grading.repair import repair
@@ -43,7 +43,7 @@ class Round:
         self.options, self.report, self.early = options, report, early
         self.plans = [plan(source) for source in known.notebooks]
         self.version = _version(known)
-        self.before = recorder.records()
+        self.before, self.there = recorder.records(), recorder.students()
         self.secret = recorder.secret()
         if options.exercise is not None and options.exercise not in {t.exercise.id for p in self.plans for t in p.bank}:
             ids = ", ".join(test.exercise.id for planned in self.plans for test in planned.bank) or _("none")
@@ -101,7 +101,7 @@ class Round:
 
     def _is_done(self, student: str, mark: str) -> bool:
         before = self.before.get(student)
-        if before is None or self.options.force or self.options.exercise is not None:
+        if before is None or student not in self.there or self.options.force or self.options.exercise is not None:
             return False
         copies = all(
             (self.recorder.folder(student) / f"{source.name}.ipynb").exists() for source in self.known.notebooks
@@ -114,11 +114,11 @@ class Round:
             raise CourseError(one.problem or _("the submission cannot be read"))
         before = self.before.get(one.student)
         number = attempt(before, mark)
-        partly = (
-            before if self.options.exercise is not None and before is not None and before.fingerprint == mark else None
-        )
+        copies = self._copies(one.student, mark)
+        partly = before if copies is not None else None
         files, notes = submissions.read_files(one.folder, self.known.files)
-        record = Record(one.student, mark, self.version, number, "graded")
+        version = partly.version if partly else self.version  # what else was set anew is graded the next time
+        record = Record(one.student, mark, version, number, "graded")
         graded = Graded(record, files=files, timestamp=submissions.timestamp(one.folder))
         results: list[Result] = []
         reasons: list[str] = []
@@ -136,14 +136,14 @@ class Round:
                 lambda exercise: seed_for(self.secret, exercise, number),
                 self.options.exercise if partly else None,
             )
-            if partly:
-                notebook = self._merged(one.student, planned, judged)
+            if copies is not None:
+                notebook = _merged(copies[planned.source.name], judged)
             graded.notebooks[planned.source.name] = notebook
-            results += judged.results
+            results += [replace(result, notebook=planned.source.name) for result in judged.results]
             reasons += judged.reasons
         if partly:
-            new = {result.test: result for result in results}
-            results = [new.get(result.test, result) for result in partly.results]
+            new = {(result.notebook, result.test): result for result in results}
+            results = [new.get((result.notebook, result.test), result) for result in partly.results]
             reasons = [partly.reason] if partly.state == "needs_look" else []
             notes = list(partly.notes)
         state = "needs_look" if reasons else "graded"
@@ -152,17 +152,21 @@ class Round:
         graded.record = replace(record, state=state, reason=reason, notes=tuple(notes), results=tuple(results))
         return graded
 
-    def _merged(self, student: str, planned: Plan, judged: Judged) -> Any:
-        """The autograded copy with the outcome of the tests that were judged again."""
+    def _copies(self, student: str, mark: str) -> dict[str, Any] | None:
+        """The autograded copies, where one exercise alone can be judged again in them; None where all has to be."""
         from tl_course.lessons import read_notebook
 
-        notebook = read_notebook(self.recorder.folder(student) / f"{planned.source.name}.ipynb")
-        tests = {result.test for result in judged.results}
-        new = {name(cell): cell for cell in judged.notebook.cells}
-        for cell in notebook.cells:
-            if name(cell) in tests:
-                cell.outputs = new[name(cell)].outputs
-        return notebook
+        before = self.before.get(student)
+        if self.options.exercise is None or before is None or before.fingerprint != mark:
+            return None
+        tests = {(p.source.name, cell.name) for p in self.plans for cell in [*(test.cell for test in p.bank), *p.own]}
+        if not tests <= {(result.notebook, result.test) for result in before.results}:
+            return None
+        folder = self.recorder.folder(student)
+        try:
+            return {p.source.name: read_notebook(folder / f"{p.source.name}.ipynb") for p in self.plans}
+        except Exception:  # whatever somebody has made of the copies
+            return None
 
     def _recorded(self, one: submissions.Submission, future: "Future[Graded]") -> Row:
         """Record a judged submission; what cannot be is left as it was, and said."""
@@ -182,12 +186,26 @@ class Round:
         return Row(record.student, record.state, score, possible, record.reason, record.notes, record.results, again)
 
 
+def _merged(notebook: Any, judged: Judged) -> Any:
+    """An autograded copy with the outcome of the tests that were judged again."""
+    tests = {result.test for result in judged.results}
+    new = {name(cell): cell for cell in judged.notebook.cells}
+    for cell in notebook.cells:
+        if name(cell) in tests:
+            cell.outputs = new[name(cell)].outputs
+    return notebook
+
+
 def _version(known: assignments.Assignment) -> str:
     """Changes with what was set and with the course that judges."""
-    told = repr(
-        (tl_course.__version__, [[replace(cell, released=None) for cell in source.cells] for source in known.notebooks])
-    )
-    return sha256(told.encode()).hexdigest()
+    cells = [[replace(cell, released=None) for cell in source.cells] for source in known.notebooks]
+    files = {name: _quietly(_digest, path) for name, path in known.files.items()}
+    return sha256(repr((tl_course.__version__, cells, files)).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _texts(coursedir: Any, known: assignments.Assignment, found: Sequence[submissions.Submission]) -> list[str]:
@@ -210,8 +228,8 @@ def _sources(notebook: dict[str, Any]) -> Iterator[str]:
             yield "".join(part for part in source if isinstance(part, str))
 
 
-def _quietly(call: Callable[[Path], str], folder: Path) -> str | None:
+def _quietly(call: Callable[[Path], str], path: Path) -> str | None:
     try:
-        return call(folder)
+        return call(path)
     except OSError:
         return None

@@ -4,18 +4,15 @@ One process writes. Whenever it is killed, the gradebook holds whole submissions
 again.
 """
 
-import os
 import secrets
-import stat
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import sqlalchemy as sa
 from nbformat import NotebookNode
 from nbgrader import api
@@ -24,10 +21,13 @@ from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import compute_checksum, is_solution, is_task
 from sqlalchemy.exc import DBAPIError, OperationalError
+from traitlets import TraitError
 from traitlets.config import Config
 
 from tl_course.errors import CourseError
 from tl_course.exercises.engine.exercise import chosen_seed
+from tl_course.grading.autograded_copy import write_copy
+from tl_course.grading.course import NAME, unusable
 from tl_course.grading.database import open_gradebook, why
 from tl_course.grading.plan import name as name_of
 from tl_course.grading.result import Result
@@ -98,10 +98,8 @@ class Recorder:
     def __init__(self, coursedir: CourseDirectory, assignment: str, config: Config) -> None:
         self.coursedir, self.assignment = coursedir, assignment
         self._lost = False  # whether the database was not there the last time
+        self._plugin = _penalties(coursedir, config)
         self.gradebook = open_gradebook(coursedir, _TABLES)
-        penalties = AssignLatePenalties(config=config)
-        penalties.init_plugin()
-        self._plugin: LateSubmissionPlugin = penalties.plugin_inst
 
     def __enter__(self) -> "Recorder":
         return self
@@ -120,6 +118,12 @@ class Recorder:
             self.gradebook.db.commit()
         return found
 
+    def students(self) -> set[str]:
+        """Whose submission is in the gradebook; the teacher may have removed one that was graded."""
+        kind: Any = api.SubmittedAssignment
+        rows = self.gradebook.db.query(kind.student_id).filter(kind.assignment_id == self._assignment.id)
+        return {row[0] for row in rows}
+
     def records(self) -> dict[str, Record]:
         """What was graded before, by student."""
         rows = self.gradebook.db.execute(sa.select(RECORDS).where(RECORDS.c.assignment == self.assignment)).mappings()
@@ -135,7 +139,7 @@ class Recorder:
         Raises:
             CourseError: the gradebook does not take it; nothing of it is in there.
         """
-        self._write_copy(graded)
+        write_copy(self.folder(graded.record.student), graded.notebooks, graded.files, graded.timestamp)
         pauses = [] if self._lost else list(PAUSES)
         while True:
             try:
@@ -156,33 +160,16 @@ class Recorder:
         submission = self.gradebook.find_submission(self.assignment, student)
         return submission.score, submission.max_score
 
-    def _write_copy(self, graded: Graded) -> None:
-        folder = self.folder(graded.record.student)
-        folder.mkdir(parents=True, exist_ok=True)
-        texts = {
-            f"{name}.ipynb": _text(notebook) for name, notebook in graded.notebooks.items() if notebook is not None
-        }
-        if graded.timestamp is not None:
-            texts["timestamp.txt"] = f"{graded.timestamp.isoformat(sep=' ')} UTC".encode()
-        wanted = {**graded.files, **texts}
-        for path in sorted(folder.rglob("*"), reverse=True):
-            if path.is_dir() and not path.is_symlink():
-                _try_rmdir(path)
-            elif path.relative_to(folder).as_posix() not in wanted:
-                path.unlink()
-        for relative, data in wanted.items():
-            _replace(folder / relative, data)
-        _sync(folder)
-
     def _write_grades(self, graded: Graded) -> tuple[float, float]:
         session = self.gradebook.db
         with session.no_autoflush:
             submission = self._submission(graded)
-        scores = {result.test: result for result in graded.record.results}
+        results = {(result.notebook, result.test): result for result in graded.record.results}
         for notebook in submission.notebooks:
             cells = _cells_by_name(graded.notebooks.get(notebook.notebook.name))
             for grade in notebook.grades:
-                self._set_grade(grade, scores, cells, graded)
+                result = results.get((notebook.notebook.name, grade.cell.name))
+                self._set_grade(grade, result, cells.get(grade.cell.name), graded)
             for comment in notebook.comments:
                 cell = cells.get(comment.cell.name)
                 comment.auto_comment = "No response." if cell is not None and _is_untouched(cell) else None
@@ -228,10 +215,7 @@ class Recorder:
     def _assignment(self) -> api.Assignment:
         return self.gradebook.find_assignment(self.assignment)
 
-    def _set_grade(
-        self, grade: api.Grade, scores: Mapping[str, Result], cells: Mapping[str, NotebookNode], graded: Graded
-    ) -> None:
-        result, cell = scores.get(grade.cell.name), cells.get(grade.cell.name)
+    def _set_grade(self, grade: api.Grade, result: Result | None, cell: NotebookNode | None, graded: Graded) -> None:
         if result is not None:
             grade.auto_score = round(result.score * grade.cell.max_score, 4)
         elif cell is None or _is_untouched(cell):
@@ -251,6 +235,20 @@ class Recorder:
         return None if penalty is None else min(max(penalty, 0.0), score)
 
 
+def _penalties(coursedir: CourseDirectory, config: Config) -> LateSubmissionPlugin:
+    """The course's late penalties.
+
+    Raises:
+        BadInput: there is no such plugin, or a setting of it has the wrong type.
+    """
+    try:
+        penalties = AssignLatePenalties(config=config)
+        penalties.init_plugin()
+    except TraitError as error:
+        raise unusable(Path(coursedir.root) / NAME, error) from error
+    return penalties.plugin_inst
+
+
 def seed_for(secret: str, exercise: str, attempt: int) -> int:
     """The seed of an exercise's inputs: the same for the whole class, another one once a submission was changed."""
     drawn = int.from_bytes(sha256(f"{secret}/{exercise}/{attempt}".encode()).digest()[:4], "big") >> 1
@@ -263,9 +261,14 @@ def attempt(before: Record | None, fingerprint: str) -> int:
 
 
 def _record(row: Mapping[str, Any]) -> Record:
-    results = tuple(Result(**{**result, "noticed": tuple(result["noticed"])}) for result in row["results"])
+    """A record as it was written; one with results of another version of the course counts as out of date."""
     kept = ("student", "fingerprint", "version", "attempt", "state", "reason")
-    return Record(**{key: row[key] for key in kept}, notes=tuple(row["notes"]), results=results)
+    record = Record(**{key: row[key] for key in kept}, notes=tuple(row["notes"]))
+    try:
+        results = tuple(Result(**{**result, "noticed": tuple(result["noticed"])}) for result in row["results"])
+    except (TypeError, LookupError):
+        return replace(record, version="")
+    return replace(record, results=results)
 
 
 def _row(record: Record, assignment: str) -> dict[str, Any]:
@@ -297,36 +300,3 @@ def _score(grade: api.Grade) -> float:
     """A grade's score as nbgrader counts it: what a person gave, else what was found, and extra credit."""
     chosen = grade.manual_score if grade.manual_score is not None else grade.auto_score
     return (chosen or 0.0) + (grade.extra_credit or 0.0)
-
-
-def _text(notebook: NotebookNode) -> bytes:
-    return (nbformat.writes(notebook, version=nbformat.NO_CONVERT) + "\n").encode("utf-8", "replace")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, and for good.
-
-    Its draft has a short name of its own: the file's may be as long as names can be. A draft that stays behind where
-    this process is killed is removed with whatever else is not wanted, when the submission is recorded again.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{secrets.token_hex(8)}.new")
-    with open(draft, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-        os.fchmod(file.fileno(), stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
-    os.replace(draft, path)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _try_rmdir(path: Path) -> None:
-    if not any(path.iterdir()):
-        path.rmdir()

@@ -21,6 +21,7 @@ class Result:
         path: "answer" (only it and what it needs were run) or "notebook" (all cells were).
         seed: what the inputs were drawn from.
         noticed: imports of references and the like, for the teacher to look at.
+        notebook: in which the test stands; another notebook of the assignment may have one of the same name.
     """
 
     test: str
@@ -34,6 +35,7 @@ class Result:
     path: str = "answer"
     seed: int | None = None
     noticed: tuple[str, ...] = ()
+    notebook: str = ""
 
 
 @dataclass
