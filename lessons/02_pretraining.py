@@ -326,7 +326,7 @@ claim(
 )
 
 # %% [markdown]
-# Counted in multiplications, a text four times as long costs the feed-forward network 4 times as much and attention 16 times. A clock also sees memory: in our run attention took about 70 times as long, most likely because maps of 67 MB no longer fit into the processor's cache.
+# Counted in multiplications, a text four times as long costs the feed-forward network 4 times as much and attention 16 times. A clock also sees memory: in our run attention took far more than 16 times as long, most likely because maps of 67 MB no longer fit into the processor's cache.
 # The square is why BERT stops at 512 tokens, and why long texts are cut into windows (lesson 05). Fused kernels (Dao et al., *FlashAttention*, 2022) never write the $L \times L$ map down, which saves the memory; the products remain.
 #
 # ## 2. Masked language modelling (掩码语言模型)

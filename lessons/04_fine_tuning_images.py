@@ -108,9 +108,9 @@ for name, number in count.items():
 # A backbone has **parameters**, which the optimizer moves, and, if it has BatchNorm, **statistics** (统计量): running means and variances, which every
 # forward pass in training mode moves. `requires_grad = False` stops the first and not the second.
 #
-# **Predict before you run.** A small network reads digits, white on black, with about 97 % accuracy. We freeze all its *parameters*, put a second head on, and
+# **Predict before you run.** A small network reads digits, white on black, with about 96 % accuracy. We freeze all its *parameters*, put a second head on, and
 # train that head on inverted digits, black on white. Then we put the *old* head back and ask for the old task. Nothing was trained but
-# the second head. What is the accuracy on the old task: 97 %, 90 %, or 20 %? And which of the two backbones is better on the *new* task?
+# the second head. What is the accuracy on the old task: 96 %, 90 %, or 20 %? And which of the two backbones is better on the *new* task?
 
 # %%
 from tl_course.pytorch import freezing

@@ -123,7 +123,7 @@ def without_stop_words(text):
     return " ".join(w for w in text.split() if w.lower().strip(string.punctuation) not in ENGLISH_STOP_WORDS) or "."
 
 
-print(repr(without_stop_words("This is not at all what I hoped for, never again")))
+print("without stop words:", without_stop_words("This is not at all what I hoped for, never again"))
 (pool_mean, pool_cls), (test_mean, test_cls) = encode(pool.x), encode(test.x)
 stripped = [encode([without_stop_words(text) for text in split.x])[0] for split in (pool, test)]
 preparation = {

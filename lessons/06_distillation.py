@@ -1,6 +1,6 @@
 # ---
 # title: "06 Knowledge distillation"
-# minutes: 180
+# minutes: 240
 # know_first: "lessons 03 to 05; cross-entropy and KL divergence; one of PyTorch and Keras"
 # after: ["05"]
 # aims: "write the distillation loss and say what every factor in it does, teach a smaller network from a larger one with and without labels, know when that wins and when not, and recognise the faults of the usual listings"
@@ -428,7 +428,7 @@ claim(
 )
 
 # %% [markdown]
-# No capacity gap shows here, and no gain from size either: the three teachers with the same 100 images differ by a point, their students by less than the spread. None of them helped, self-distillation included: on average their students are about a point behind the labels alone. A student agrees with its teacher on 92 to 97 % of the test images, *also where the teacher is wrong*: this is what it was asked to do (Stanton et al., 2021).
+# No capacity gap shows here, and no gain from size either: the three teachers of growing size, trained on the same 100 images without smoothing, differ by a point, their students by less than the spread. None of them helped, self-distillation included: on average their students are about a point behind the labels alone. A student agrees with its teacher on 92 to 97 % of the test images, *also where the teacher is wrong*: this is what it was asked to do (Stanton et al., 2021).
 #
 # On smoothing the honest answer at this scale is: **inside the noise**. Müller and his co-authors saw the loss on MNIST and CIFAR-10 with all their training images; a hundred small digits can neither confirm nor refute it. Had we shown one seed, it could have "shown" either.
 

@@ -465,7 +465,7 @@ claim(
 )
 
 # %% [markdown]
-# **Why does the probe misjudge Fashion-ResNet?** It asks what can be read off *now*, by a hyperplane. Clothes taught that network edges and strokes at the right scale, and a last stage that turns all digits into sandals: you saw it in section 5. Forty steps repair that last stage. The same kind of thing the other way round: the shrunk H-score falls for
+# **Why does the probe misjudge Fashion-ResNet?** It asks what can be read off *now*, by a hyperplane. Clothes taught that network edges and strokes at the right scale, and a last stage that turns nearly all digits into sandals: you saw it in section 5. Forty steps repair that last stage. The same kind of thing the other way round: the shrunk H-score falls for
 # MobileNetV2's 1,280 columns, on all three targets.
 #
 # And on cluttered digits the probe is poor for *every* network: 14 to 29 %, where guessing gives 10. A ranking of features that all fail is largely noise. So: **look at the level before you look at the order.** Where the best probe is poor, carry more finalists into fine-tuning.

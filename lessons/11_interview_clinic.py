@@ -1,6 +1,6 @@
 # ---
 # title: "11 Interview clinic"
-# minutes: 330
+# minutes: 450
 # know_first: "lessons 03 to 07; the clinic asks for what they taught, and says which section teaches it"
 # after: ["06", "07"]
 # aims: "read a program as a reviewer does, say what it will do before it runs, find the faults that raise no error, mend them and prove it; then practise questions, code and whole interviews until they are dull"
