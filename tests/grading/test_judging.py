@@ -25,6 +25,7 @@ from tl_course.grading.sandbox import Warm
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(120)]
 SEED = 11
 MORE = "\n# %% exercise: worst-group-accuracy\n\n# %% exercise: coral-loss\n"
+MEAN = "import numpy as np\ndef accuracy(logits, labels):\n    return np.mean(logits.argmax(axis={}) == labels)"
 RIGHT = "import numpy as np\ndef accuracy(logits, labels):\n    return np.mean(logits.argmax(axis=1) == labels)"
 
 
@@ -166,12 +167,24 @@ def test_names_that_only_running_the_notebook_makes_are_had_by_running_it(bench)
     assert shown["text/plain"] == "2.0" and "running all cells" in shown["text/html"]
 
 
+@pytest.mark.parametrize(
+    ("before", "answer", "after"),
+    [
+        ("AXIS = 1", MEAN.format("AXIS"), "AXIS = 0"),
+        ("def axis(): return 1", MEAN.format("axis()"), "def axis(): return 0"),
+        ("axis = {}\naxis['of'] = 1", MEAN.format("axis['of']"), "axis = {'of': 0}"),
+        ("pass", MEAN.format("axis()"), "def axis(): return 1"),
+    ],
+)
+def test_what_later_cells_give_another_meaning_is_taken_as_it_was_at_the_test(bench, before, answer, after):
+    notebook = with_cell(with_cell(bench.notebook(accuracy_numpy=answer), before), after, last=True)
+    result, whole = bench.runs(notebook)
+    assert (result.score, result.path, whole) == (1.0, "answer", 0)
+
+
 def test_a_name_that_nobody_makes_is_missing(bench):
     result = bench.result(bench.notebook(accuracy_numpy="def accuracy(logits, labels):\n    return nobody(logits)"))
     assert result.score == 0.0 and result.answered
-
-
-MEAN = "import numpy as np\ndef accuracy(logits, labels):\n    return np.mean(logits.argmax(axis={}) == labels)"
 
 
 @pytest.mark.parametrize(

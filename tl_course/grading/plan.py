@@ -45,12 +45,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer to an exercise of the bank: its cell, and the notebook's other cells."""
+    """An answer to an exercise of the bank: its cell, and the others, of which `before` come before the test."""
 
     test: BankTest
     framework: str
     cell: str
     others: tuple[str, ...]
+    before: int
 
     @cached_property
     def source(self) -> str:
@@ -61,6 +62,11 @@ class Answer:
     def full(self) -> str:
         """The same with what changes the objects that it needs, which may take longer."""
         return alone(self.others, self.cell, changes=True)
+
+    @cached_property
+    def earlier(self) -> str:
+        """The full text as it is where the test stands: later cells may give a name another meaning."""
+        return alone(self.others[: self.before], self.cell, changes=True)
 
     @property
     def key(self) -> str:
@@ -93,6 +99,7 @@ def answers(planned: Plan, notebook: NotebookNode, only: str | None = None) -> l
     code = [
         (cell, plain(cell.source)) for cell in notebook.cells if cell.cell_type == "code" and name(cell) not in tests
     ]
+    places = {id(cell): place for place, cell in enumerate(notebook.cells)}
     found = []
     for test in planned.bank:
         for framework, grade_id in test.answers.items():
@@ -100,8 +107,10 @@ def answers(planned: Plan, notebook: NotebookNode, only: str | None = None) -> l
             wanted = only in (None, test.exercise.id)
             if not wanted or cell is None or _is_blank(test, framework, cell.source):
                 continue
-            others = tuple(text for other, text in code if other is not cell)
-            found.append(Answer(test, framework, plain(cell.source), others))
+            others = [(other, text) for other, text in code if other is not cell]
+            end = places[id(cells[test.cell.name])]
+            before = sum(places[id(other)] < end for other, _text in others)
+            found.append(Answer(test, framework, plain(cell.source), tuple(text for _cell, text in others), before))
     return found
 
 
