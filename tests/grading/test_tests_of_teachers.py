@@ -8,6 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbgrader.utils import determine_grade
 
 from tl_course.grading.assignment import SourceCell, SourceNotebook
 from tl_course.grading.execution import execute
@@ -187,3 +188,19 @@ def test_an_answer_that_knows_when_it_runs_for_the_second_time_gets_nothing(warm
     test = "assert add(1, 2) == 3\nassert add(2, 2) == 4\nassert add(5, 2) == 7"
     judged, _times = judge(warm, (SECOND_TIME, test), (SCALE, SCALE_TEST))
     assert scores(judged) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("first", ["1", THREAD], ids=["alone", "thread"])
+def test_a_warning_costs_no_points(warm, first):
+    answer = "import warnings\ndef add(a, b):\n    warnings.warn('old')\n    return a + b"
+    judged, _times = judge(warm, first, (answer, ADD_TEST), (answer.replace("add", "more"), "more(1, 1) - 1"))
+    assert (scores(judged), judged.reasons) == ([1.0, 0.5], [])
+    for test in (cell for cell in judged.notebook.cells if "nbgrader" in cell.metadata):
+        assert determine_grade(test)[0] == 2.0 * scores(judged)[test is judged.notebook.cells[-1]]
+
+
+@pytest.mark.parametrize("value", ["float('nan')", "-5", "float('inf')", "50"])
+def test_what_is_no_score_earns_nothing_and_needs_a_look(warm, value):
+    judged, _times = judge(warm, (f"def share():\n    return {value}", "2 * share()"))
+    assert scores(judged) == [0.0] and "is no score" in judged.reasons[0]
+    assert determine_grade(judged.notebook.cells[-1])[0] == 0

@@ -248,15 +248,26 @@ def _score(step: Step, reply: dict[str, Any], exposed: str | None, judged: Judge
         show_error(cell, "Failed", _("it failed without an error"))  # no honest process says so
     else:
         show_cell(cell, result["outputs"])
-    points = 0.0
-    try:
-        points = determine_grade(cell)[0] or 0.0
-    except (KeyError, ValueError, TypeError) as error:  # more points than there are, or an output of another shape
-        judged.reasons.append(_("{name}: its output is no score ({error})").format(name=test.name, error=error))
     problem = known_error(cell.outputs)  # for the teacher, also where learners are not told
-    cell.outputs = _presentable(cell, test)
+    cell.outputs = _presentable(cell, test)  # without warnings, which cost no points
+    points, wrong = _points(cell)
+    if wrong is not None:
+        said = _("its output is no score ({error})").format(error=wrong)
+        show_error(cell, "NotBelieved", said)  # so that nbgrader gives no points either
+        judged.reasons.append(f"{test.name}: {said}")
     score = points / test.points if test.points else 0.0
     judged.results.append(Result(test.name, None, None, score, test.points, problem=problem, path="notebook"))
+
+
+def _points(cell: NotebookNode) -> tuple[float, str | None]:
+    """A test's points as nbgrader reads them from its outputs, and what is wrong with them."""
+    numbers = [output.data["text/plain"] for output in cell.outputs if output.output_type == "execute_result"]
+    if not all(float(number) >= 0 for number in numbers):  # nbgrader gives all points for less than nothing
+        return 0.0, ", ".join(numbers)
+    try:
+        return determine_grade(cell)[0] or 0.0, None
+    except (KeyError, ValueError, TypeError) as error:  # more points than there are
+        return 0.0, str(error)
 
 
 def _is_confirmed(step: Step, reply: dict[str, Any]) -> bool:
