@@ -9,7 +9,7 @@ from tl_course.exercises.engine.checking import defines
 from tl_course.exercises.engine.exercise import Variant
 from tl_course.exercises.engine.stub import stub
 from tl_course.grading.assignment import SourceCell, heading
-from tl_course.grading.plan import plain
+from tl_course.grading.plan import MOST, plain
 
 UNANSWERED, SAYS_SOMETHING, NAMES_IT, DEFINES_IT = range(4)
 _HEAD = "# exercise: "
@@ -24,7 +24,7 @@ def how_surely(text: str, source: SourceCell) -> int:
     variant, _several = _asked(heading(source.source) or "")
     if variant is None or not re.search(rf"\b{variant.entry}\b", "\n".join(said)):
         return SAYS_SOMETHING
-    return DEFINES_IT if defines(plain(text), variant.entry) else NAMES_IT
+    return DEFINES_IT if len(text) <= MOST and defines(plain(text), variant.entry) else NAMES_IT
 
 
 def is_candidate(text: str, source: SourceCell) -> bool:
