@@ -35,6 +35,17 @@ def value(others, answer, changes=True):
         (["class R:\n    def __call__(self, f):\n        self.f = f", "T = R()", "@T\ndef five(): return 5"], "T.f()"),
         (["T = {}", "def T_of():\n    return T['a']", "T['a'] = 5"], "T_of()"),
         (["T = {}; S = {}", "S['b'] = 5", "T['a'] = S"], "T['a']['b']"),
+        (["T = None", "def set_up():\n    global T\n    T = 5", "set_up()"], "T"),
+        (["T = None", "def set_up():\n    global T\n    T = 5\n    return 1", "done = set_up()"], "T"),
+        (["class T: ...", "setattr(T, 'a', 5)"], "T.a"),
+        (["T = [6]", "import heapq", "heapq.heappush(T, 5)"], "T[0]"),
+        (["T = [6]", "import heapq\ndef add():\n    heapq.heappush(T, 5)", "add()"], "T[0]"),
+        (["T = []", "_ = T.append(5)"], "T[0]"),
+        (["T = {}", "[T.update(a=k) for k in range(6)]"], "T['a']"),
+        (
+            ["def on(C):\n    return lambda f: setattr(C, 'f', f)", "class T: ...", "@on(T)\ndef f(self): return 5"],
+            "T().f()",
+        ),
     ],
 )
 def test_what_changes_an_object_is_part_of_it(others, needs):
@@ -45,7 +56,7 @@ def test_what_changes_an_object_is_part_of_it(others, needs):
 
 @pytest.mark.parametrize(
     "other",
-    ["N['y'] = slow()", "import math\nmath.floor = None", "T = {}\nT['x'] = one", "one.cache = {}", "print('x')"],
+    ["N['y'] = slow()", "import math\nmath.floor = None", "T = {}\nT['x'] = one", "one.cache = {}", "print(T)", "f(N)"],
 )
 def test_what_changes_nothing_that_is_needed_stays_out(other):
     others = ["N = {}\nimport math\nT = {}", other]
@@ -117,3 +128,14 @@ def test_of_what_is_nested_too_deeply_the_text_is_searched(operator):
         "it is nested too deeply to be read",
         "line 2: names tl_course.exercises in a string",
     ]
+
+
+def test_a_number_too_long_to_be_written_down_is_in_nobody_s_way():
+    others = ["T = {}", f"n = 0x{'f' * 6000}\nT['a'] = 5"]
+    assert value(others, ANSWER.format("T['a']")) == 5
+
+
+def test_each_import_of_a_part_of_a_package_is_needed():
+    others = ["import xml.dom.minidom", "import xml.etree.ElementTree as E", "import xml.sax"]
+    found = alone(others, ANSWER.format("xml.dom.minidom"), changes=True)
+    assert "import xml.dom.minidom" in found and "import xml.sax" in found and "E" not in found

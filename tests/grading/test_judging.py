@@ -1,5 +1,6 @@
 """What a notebook's answers are found worth, wherever in the notebook what they need is written."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,7 @@ from tl_course.grading import course as courses
 from tl_course.grading.assignment import SourceNotebook
 from tl_course.grading.execution import execute
 from tl_course.grading.judging import Judge, run_of
-from tl_course.grading.plan import plan
+from tl_course.grading.plan import answers, plan
 from tl_course.grading.repair import repair
 from tl_course.grading.result import Judged, Result
 from tl_course.grading.sandbox import Warm
@@ -25,6 +26,7 @@ from tl_course.grading.sandbox import Warm
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(120)]
 SEED = 11
 MORE = "\n# %% exercise: worst-group-accuracy\n\n# %% exercise: coral-loss\n"
+MEAN = "import numpy as np\ndef accuracy(logits, labels):\n    return np.mean(logits.argmax(axis={}) == labels)"
 RIGHT = "import numpy as np\ndef accuracy(logits, labels):\n    return np.mean(logits.argmax(axis=1) == labels)"
 
 
@@ -166,12 +168,36 @@ def test_names_that_only_running_the_notebook_makes_are_had_by_running_it(bench)
     assert shown["text/plain"] == "2.0" and "running all cells" in shown["text/html"]
 
 
+@pytest.mark.parametrize(
+    ("before", "answer", "after"),
+    [
+        ("AXIS = 1", MEAN.format("AXIS"), "AXIS = 0"),
+        ("def axis(): return 1", MEAN.format("axis()"), "def axis(): return 0"),
+        ("axis = {}\naxis['of'] = 1", MEAN.format("axis['of']"), "axis = {'of': 0}"),
+        ("pass", MEAN.format("axis()"), "def axis(): return 1"),
+    ],
+)
+def test_what_later_cells_give_another_meaning_is_taken_as_it_was_at_the_test(bench, before, answer, after):
+    notebook = with_cell(with_cell(bench.notebook(accuracy_numpy=answer), before), after, last=True)
+    result, whole = bench.runs(notebook)
+    assert (result.score, result.path, whole) == (1.0, "answer", 0)
+
+
+@pytest.mark.parametrize("cell", ["a = 7 % 5\n" * 60_000, f"N = {'9' * 300_000!r}"], ids=["statements", "text"])
+def test_a_cell_of_any_length_holds_up_nobody(bench, cell):
+    notebook = with_cell(with_cell(bench.notebook(accuracy_numpy=MEAN.format("AXIS")), "AXIS = 1"), cell)
+    mended, _notes = repair(notebook, bench.source)
+    start = time.process_time()
+    (answer,) = [answer for answer in answers(plan(bench.source), mended) if answer.key == "accuracy/numpy"]
+    assert answer.source == answer.full == f"AXIS = 1\n{answer.cell}"
+    assert time.process_time() - start < 2
+    long = nbformat.from_dict({**notebook, "cells": [{**c, "source": c.source + "\n" + cell} for c in notebook.cells]})
+    assert all(answer.source == answer.cell for answer in answers(plan(bench.source), long))
+
+
 def test_a_name_that_nobody_makes_is_missing(bench):
     result = bench.result(bench.notebook(accuracy_numpy="def accuracy(logits, labels):\n    return nobody(logits)"))
     assert result.score == 0.0 and result.answered
-
-
-MEAN = "import numpy as np\ndef accuracy(logits, labels):\n    return np.mean(logits.argmax(axis={}) == labels)"
 
 
 @pytest.mark.parametrize(

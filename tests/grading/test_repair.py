@@ -267,7 +267,7 @@ def test_an_answer_in_a_new_cell_with_its_heading_counts_where_its_own_cell_was_
     done, notes = repaired(notebook, source)
     assert find(done, "one").source.endswith("return 98")
     assert any(cell.source.endswith("return 99") for cell in done.cells if not name_of(cell))
-    assert notes == ["'one' was left as it was; Cell 6 has its heading and was taken as the answer."]
+    assert notes == ["'one' does not hold the answer; Cell 6 does and was taken for it."]
 
 
 def test_an_answer_in_its_own_cell_goes_before_a_new_cell_with_its_heading(notebook, source):
@@ -288,6 +288,62 @@ def test_what_the_course_brings_back_is_no_answer():
     ]
     done, _notes = repair(new_notebook(cells=cells), assignment.SourceNotebook("lesson", (answer,), None))
     assert find(done, name).source == f"{head}\naccuracy = 1"
+
+
+ANSWER, HEAD = "import numpy as np\ndef accuracy(logits, labels):\n    return 1.0", "# exercise: accuracy (numpy)"
+
+
+def of_the_bank(exercise: str, *texts: str, head: str = HEAD) -> tuple[str, list[str]]:
+    """The answer in a notebook whose first cell has the answer's label, and what was noted; None: no such cell."""
+    name = f"{exercise}-numpy"
+    answer = assignment.SourceCell(name, "code", f"{head}\nraise NotImplementedError()", "", *FLAGS, points=0.0)
+    cells = [new_code_cell(text) for text in texts]
+    cells[0].metadata.update(label(name, solution=True))
+    cells = [cell for cell in cells if cell.source != "gone"]
+    source = assignment.SourceNotebook("lesson", (answer,), None)
+    done, notes = repair(new_notebook(cells=cells), source)
+    assert repair(done, source) == (done, [])
+    return find(done, name).source, notes
+
+
+@pytest.mark.parametrize("own", [HEAD, "", f"{HEAD}\nraise NotImplementedError()", f"{HEAD}\nimport numpy as np"])
+def test_an_answer_in_a_new_cell_without_heading_counts_where_its_own_cell_does_not_name_it(own):
+    found, notes = of_the_bank("accuracy", own, ANSWER, f"{HEAD}\nx = 1", "accuracy(x, y)")
+    assert found == ANSWER and notes == ["'accuracy-numpy' does not hold the answer; Cell 2 does and was taken for it."]
+
+
+@pytest.mark.parametrize(
+    "text", [ANSWER, f"#exercise: accuracy\n{ANSWER}", f"# mine\n{HEAD}\n{ANSWER}", f"!ls\n{ANSWER}"]
+)
+def test_an_answer_in_a_new_cell_counts_where_its_own_cell_is_gone(text):
+    found, notes = of_the_bank("accuracy", "gone", text, "x = 1")
+    assert found == text and notes == ["Cell 1 had lost its label and was recognised as 'accuracy-numpy'."]
+
+
+@pytest.mark.parametrize(
+    "own", ["accuracy = len", "def accuracy(logits, labels)\n    return 1", "from mine import accuracy", ANSWER]
+)
+def test_an_answer_in_its_own_cell_that_names_it_stays(own):
+    assert of_the_bank("accuracy", own, ANSWER.replace("1.0", "2.0")) == (own, [])
+
+
+def test_a_definition_that_another_exercise_or_framework_may_mean_is_no_answer():
+    other = f"# exercise: macro-accuracy (numpy)\n{ANSWER}"
+    assert of_the_bank("accuracy", HEAD, other)[0] == HEAD
+    head = "# exercise: coral-loss (numpy)"
+    entry = exercises.get("coral-loss").variant("numpy").entry
+    assert of_the_bank("coral-loss", head, f"def {entry}(): return 1", head=head)[0] == head
+
+
+@pytest.mark.parametrize(
+    "tail", ["def best(x):\n    return x", "print('done')", "accuracy([], [])", "check('accuracy')"]
+)
+def test_of_a_cell_that_was_split_the_part_that_defines_the_answer_counts(tail):
+    answer = assignment.SourceCell("accuracy-numpy", "code", HEAD, "", *FLAGS, points=0.0)
+    cells = [new_code_cell(text, metadata=label("accuracy-numpy", solution=True)) for text in (ANSWER, tail)]
+    done, notes = repair(new_notebook(cells=cells), assignment.SourceNotebook("lesson", (answer,), None))
+    assert find(done, "accuracy-numpy").source == ANSWER
+    assert notes == ["Cell 2 is a copy of 'accuracy-numpy' without an answer and became an ordinary cell."]
 
 
 def test_an_unknown_label_is_taken_off(notebook, source):

@@ -1,5 +1,6 @@
 """A teacher's own tests give a right answer its points, whatever state they keep and whatever threads there are."""
 
+import copy
 import random
 import time
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbgrader.utils import determine_grade
 
 from tl_course.grading.assignment import SourceCell, SourceNotebook
 from tl_course.grading.execution import execute
@@ -158,3 +160,47 @@ def test_whatever_comes_back_is_judged(state, value):
     settle(todo, [forged] * len(todo), judged, lambda requests: [forged] * len(requests))
     assert scores(judged) == [0.0] and len(judged.reasons) == 1
     nbformat.validate(notebook)
+
+
+SECOND_TIME = """
+import threading, time
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+class Yes(int):
+    def __eq__(self, other):
+        return True
+def add(a, b):
+    return Yes(0) if NUMBER == 1 else None
+"""
+
+
+def test_an_answer_that_knows_when_it_runs_for_the_second_time_gets_nothing(warm, monkeypatch):
+    """By a clock, for one: an execution can wait for the time of day at which the next one is to start."""
+    really, count = execute, iter(range(100))
+
+    def counted(warm: Warm, request: dict[str, Any]) -> dict[str, Any]:
+        number, cells = str(next(count)), copy.deepcopy(request["cells"])
+        for cell in cells:
+            if "source" in cell["task"]:
+                cell["task"]["source"] = cell["task"]["source"].replace("NUMBER", number)
+        return really(warm, {**request, "cells": cells})
+
+    monkeypatch.setattr(f"{__name__}.execute", counted)
+    test = "assert add(1, 2) == 3\nassert add(2, 2) == 4\nassert add(5, 2) == 7"
+    judged, _times = judge(warm, (SECOND_TIME, test), (SCALE, SCALE_TEST))
+    assert scores(judged) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("first", ["1", THREAD], ids=["alone", "thread"])
+def test_a_warning_costs_no_points(warm, first):
+    answer = "import warnings\ndef add(a, b):\n    warnings.warn('old')\n    return a + b"
+    judged, _times = judge(warm, first, (answer, ADD_TEST), (answer.replace("add", "more"), "more(1, 1) - 1"))
+    assert (scores(judged), judged.reasons) == ([1.0, 0.5], [])
+    for test in (cell for cell in judged.notebook.cells if "nbgrader" in cell.metadata):
+        assert determine_grade(test)[0] == 2.0 * scores(judged)[test is judged.notebook.cells[-1]]
+
+
+@pytest.mark.parametrize("value", ["float('nan')", "-5", "float('inf')", "50"])
+def test_what_is_no_score_earns_nothing_and_needs_a_look(warm, value):
+    judged, _times = judge(warm, (f"def share():\n    return {value}", "2 * share()"))
+    assert scores(judged) == [0.0] and "is no score" in judged.reasons[0]
+    assert determine_grade(judged.notebook.cells[-1])[0] == 0

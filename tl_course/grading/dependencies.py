@@ -21,6 +21,7 @@ TALK = frozenset(
 )
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BUILT_IN = frozenset(dir(builtins))
+_HARMLESS = (_BUILT_IN | TALK | {"display"}) - {"setattr", "delattr"}
 _KEPT = 4096  # cells: most of a class's are the same
 
 
@@ -79,8 +80,9 @@ def _blanked(text: str, statements: Sequence[ast.stmt]) -> str:
 def _marked(others: Sequence[str], answer: str, found: str) -> Sequence[str]:
     """Cells in which a statement that changes a name's object binds that name anew, so that it is seen as needed.
 
-    Imported names are left out: who needs a module does not need whatever else is done with it. Where nothing of
-    ``found``, the answer with what it is known to need, is changed, the cells stay as they are.
+    Imported names are left out: who needs a module does not need whatever else is done with it, but for the import of
+    another of its parts. Where nothing of ``found``, the answer with what it is known to need, is changed, the cells
+    stay as they are.
     """
     cells = [_statements(cell) for cell in others]
     own = {name for statement in _statements(answer) for name in statement.bound}
@@ -88,7 +90,10 @@ def _marked(others: Sequence[str], answer: str, found: str) -> Sequence[str]:
     there = {name for statement in every for name in statement.bound}
     usable = there.difference(own, *(statement.imported for statement in every))
     within = {statement.function: statement.within for statement in every if statement.function}
-    names = [[_changed(one, within) & usable if one.read & own <= there else set() for one in cell] for cell in cells]
+    names = [
+        [_changed(one, within) & usable | _packages(one.node) if one.read & own <= there else set() for one in cell]
+        for cell in cells
+    ]
     needed = {name for statement in _statements(found) for name in statement.bound}
     if needed.isdisjoint(name for cell in names for each in cell for name in each):
         return others
@@ -99,7 +104,10 @@ def _marked(others: Sequence[str], answer: str, found: str) -> Sequence[str]:
 
 
 def _rebinding(statement: "_Statement", names: set[str]) -> str:
-    lines = ast.unparse(statement.node).split("\n")
+    try:
+        lines = ast.unparse(statement.node).split("\n")
+    except ValueError:  # a number too long to be written down: the engine's search takes no such statement
+        return ""
     if not names:
         return "\n".join(lines)
     return "if True:\n" + "\n".join(f"    {line}" for line in [*lines, *(f"{name} = {name}" for name in sorted(names))])
@@ -112,7 +120,14 @@ def _changed(statement: "_Statement", within: Mapping[str, Set[str]]) -> set[str
         statement: at a cell's top level.
         within: the notebook's functions, and the names whose objects each changes when it is called.
     """
-    return set(statement.changed).union(*(within.get(name, {name}) for name in statement.called))
+    found = set(statement.changed).union(*(within.get(name, {name}) for name in statement.called))
+    return found.union(*(within.get(name, ()) for name in statement.used))
+
+
+def _packages(statement: ast.stmt) -> set[str]:
+    """The packages of which a statement imports parts: `xml` of `import xml.dom`."""
+    aliases = statement.names if isinstance(statement, ast.Import) else []
+    return {alias.name.partition(".")[0] for alias in aliases if "." in alias.name and alias.asname is None}
 
 
 @dataclass(frozen=True)
@@ -124,10 +139,11 @@ class _Statement:
         bound: names that it binds.
         imported: those that it binds to what it imports.
         read: names that it reads, in the functions that it defines too.
-        changed: names whose objects it changes by a store or by a method's call.
+        changed: names whose objects it changes by a store, by a method's call or by giving them to a call.
         called: names that it calls for what they do, as a statement or as a decorator.
+        used: names that it calls for their value.
         function: the name of the function that it defines, or none.
-        within: names whose objects that function changes.
+        within: names that function binds for all, or whose objects it changes.
     """
 
     node: ast.stmt
@@ -136,6 +152,7 @@ class _Statement:
     read: frozenset[str]
     changed: frozenset[str]
     called: frozenset[str]
+    used: frozenset[str]
     function: str
     within: frozenset[str]
 
@@ -146,7 +163,7 @@ def _statements(cell: str) -> tuple[_Statement, ...]:
 
 
 def _statement(top: ast.stmt) -> _Statement:
-    bound, imported, changed, called, within = (set[str]() for _number in range(5))
+    bound, inner, imported, changed, called, used, within = (set[str]() for _number in range(7))
     for node in _run_with(top):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             bound.add(node.id)
@@ -154,21 +171,27 @@ def _statement(top: ast.stmt) -> _Statement:
             bound.add(node.name)
         elif isinstance(node, ast.alias):
             imported.add(node.asname or node.name.partition(".")[0])
-        changed |= _stored(node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            used.add(node.func.id)
+        elif isinstance(node, ast.comprehension):
+            inner |= {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+        changed |= _stored(node) | _given(node)
         for function in _called(node):
             (called if isinstance(function, ast.Name) else changed).update(_base(function))
     read = {node.id for node in ast.walk(top) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     if isinstance(top, _FUNCTIONS):
         for node in (node for part in top.body for node in ast.walk(part)):
             methods = [function for function in _called(node) if isinstance(function, ast.Attribute)]
-            within = within.union(_stored(node), *map(_base, methods))
+            within = within.union(_stored(node), _given(node), *map(_base, methods))
+            within |= set(node.names) if isinstance(node, ast.Global) else set()
     return _Statement(
         node=top,
-        bound=frozenset(bound | imported),
+        bound=frozenset((bound - inner) | imported),
         imported=frozenset(imported),
         read=frozenset(read),
-        changed=frozenset(changed),
+        changed=frozenset(changed - inner),
         called=frozenset(called - _BUILT_IN),
+        used=frozenset(used),
         function=top.name if isinstance(top, _FUNCTIONS) else "",
         within=frozenset(within),
     )
@@ -176,10 +199,25 @@ def _statement(top: ast.stmt) -> _Statement:
 
 def _called(node: ast.AST) -> list[ast.expr]:
     """What a node calls for what it does: as a statement, or as a decorator."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        return [node.value.func]
-    if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-        return [item.func if isinstance(item, ast.Call) else item for item in node.decorator_list]
+    return [item.func if isinstance(item, ast.Call) else item for item in _done(node)]
+
+
+def _given(node: ast.AST) -> set[str]:
+    """The names of objects that a node gives to what it calls for what it does: `np.fill_diagonal(w, 0)`."""
+    calls = [item for item in _done(node) if isinstance(item, ast.Call)]
+    calls = [call for call in calls if not isinstance(call.func, ast.Name) or call.func.id not in _HARMLESS]
+    values = [value for call in calls for value in (*call.args, *(word.value for word in call.keywords))]
+    return set().union(*map(_base, values))
+
+
+def _done(node: ast.AST) -> list[ast.expr]:
+    """Calls whose value nobody uses, and decorators."""
+    match node:
+        case ast.Expr(value=value) | ast.Assign(targets=[ast.Name(id="_")], value=value):
+            value = value.elt if isinstance(value, (ast.ListComp, ast.SetComp)) else value
+            return [value] if isinstance(value, ast.Call) else []
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return node.decorator_list
     return []
 
 

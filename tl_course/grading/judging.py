@@ -89,11 +89,12 @@ class Judge:
         finally:
             self._lock.acquire()
 
-    def _request(self, answer: Answer, seed_of: SeedOf, fresh: bool = False) -> dict[str, Any]:
+    def _request(self, answer: Answer, seed_of: SeedOf, fresh: str = "") -> dict[str, Any]:
+        """The request for an answer; in a process of its own where a text other than the first is named."""
         exercise = answer.test.exercise
-        source = answer.full if fresh else answer.source
+        source = getattr(answer, fresh or "source")
         task = answer_task(exercise, answer.framework, source, self._drawn(exercise, seed_of(exercise.id)))
-        return {"key": answer.key, "task": task, "limit": self._limit_of(exercise), "fresh": fresh}
+        return {"key": answer.key, "task": task, "limit": self._limit_of(exercise), "fresh": bool(fresh)}
 
     def _limit_of(self, exercise: Exercise) -> float:
         return min(exercise.time_limit, self._limit or exercise.time_limit)
@@ -130,17 +131,15 @@ class Judge:
         seed_of: SeedOf,
     ) -> None:
         """Give answers that fell short a process of their own, and those that lack something the whole notebook."""
-        short = [answer for answer in given if not verdicts[answer.key][0].passed]
-        alone = [answer for answer in short if len(given) > 1 or answer.full != answer.source]
-        if alone:
-            request = {
-                "files": files,
-                "answers": [self._request(answer, seed_of, fresh=True) for answer in alone],
-                "cells": [],
-            }
-            response = self._executed(request)
+        for fresh in ("full", "earlier"):
+            alone = [answer for answer in _short(given, verdicts) if _is_new(answer, fresh, len(given))]
+            if not alone:
+                continue
+            requests = [self._request(answer, seed_of, fresh) for answer in alone]
+            response = self._executed({"files": files, "answers": requests, "cells": []})
             for answer in alone:
                 self._keep(verdicts, answer, self._verdict(answer, response["answers"][answer.key], seed_of))
+        short = _short(given, verdicts)
         lacking = [answer for answer in short if _lacks_something(*verdicts[answer.key][:2])]
         if lacking:
             cells, places = self._probed(planned, notebook, lacking, seed_of)
@@ -197,7 +196,8 @@ class Judge:
         shown = replace(best, others=tuple(verdict for verdict, _answer, _path in found[:-1]))
         show_verdict(cell, shown, test.cell.points, path)
         allowed = imports.imported(exercise.variant(answer.framework).reference)
-        noticed = tuple(line for one in given for line in imports.noticed(one.full, allowed))
+        texts = [text for one in given for text in dict.fromkeys((one.full, one.earlier))]
+        noticed = tuple(dict.fromkeys(line for text in texts for line in imports.noticed(text, allowed)))
         told = {"diagnosis": best.diagnosis, "problem": best.problem, "path": path, "seed": seed, "noticed": noticed}
         return Result(test.cell.name, exercise.id, answer.framework, best.score, test.cell.points, **told)
 
@@ -244,6 +244,18 @@ def run_of(reply: dict[str, Any], cases: int) -> Run:
         return as_run(reply["value"], cases) if reply["state"] == "done" else Run("crashed")
     except ValueError:
         return Run("crashed")
+
+
+def _short(given: Sequence[Answer], verdicts: dict[str, Any]) -> list[Answer]:
+    """The answers that fell short."""
+    return [answer for answer in given if not verdicts[answer.key][0].passed]
+
+
+def _is_new(answer: Answer, fresh: str, given: int) -> bool:
+    """Whether running one of an answer's texts in a process of its own is not what was done before."""
+    if fresh == "full":
+        return given > 1 or answer.full != answer.source
+    return answer.earlier not in (answer.source, answer.full)
 
 
 def _lacks_something(verdict: Verdict, run: Run) -> bool:

@@ -18,6 +18,7 @@ from tl_course.grading.assignment import SourceCell, SourceNotebook
 from tl_course.grading.dependencies import alone
 
 CELL_LIMIT = 120.0  # seconds for one cell of a notebook
+MOST = 200_000  # characters that are looked through for one answer: it takes seconds, which nobody else limits
 _CHECK = re.compile(r'^check\("([\w-]+)"', re.MULTILINE)
 
 
@@ -45,22 +46,31 @@ class Plan:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer to an exercise of the bank: its cell, and the notebook's other cells."""
+    """An answer to an exercise of the bank: its cell, and the others, of which `before` come before the test."""
 
     test: BankTest
     framework: str
     cell: str
     others: tuple[str, ...]
+    before: int
 
     @cached_property
     def source(self) -> str:
         """Source text that runs by itself."""
-        return alone(self.others, self.cell)
+        return self._alone(self.others, changes=False)
 
     @cached_property
     def full(self) -> str:
         """The same with what changes the objects that it needs, which may take longer."""
-        return alone(self.others, self.cell, changes=True)
+        return self._alone(self.others, changes=True)
+
+    @cached_property
+    def earlier(self) -> str:
+        """The full text as it is where the test stands: later cells may give a name another meaning."""
+        return self._alone(self.others[: self.before], changes=True)
+
+    def _alone(self, others: Sequence[str], changes: bool) -> str:
+        return self.cell if len(self.cell) > MOST else alone(others, self.cell, changes)
 
     @property
     def key(self) -> str:
@@ -90,9 +100,9 @@ def answers(planned: Plan, notebook: NotebookNode, only: str | None = None) -> l
     """The answers in a submission to exercises of the bank, or to one of them; what was not touched is none."""
     cells = {name(cell): cell for cell in notebook.cells if name(cell)}
     tests = {test.cell.name for test in planned.bank} | {cell.name for cell in planned.own}
-    code = [
-        (cell, plain(cell.source)) for cell in notebook.cells if cell.cell_type == "code" and name(cell) not in tests
-    ]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and name(cell) not in tests]
+    code = [(cell, plain(cell.source)) for cell in _looked_through(code)]
+    places = {id(cell): place for place, cell in enumerate(notebook.cells)}
     found = []
     for test in planned.bank:
         for framework, grade_id in test.answers.items():
@@ -100,8 +110,10 @@ def answers(planned: Plan, notebook: NotebookNode, only: str | None = None) -> l
             wanted = only in (None, test.exercise.id)
             if not wanted or cell is None or _is_blank(test, framework, cell.source):
                 continue
-            others = tuple(text for other, text in code if other is not cell)
-            found.append(Answer(test, framework, plain(cell.source), others))
+            others = [(other, text) for other, text in code if other is not cell]
+            end = places[id(cells[test.cell.name])]
+            before = sum(places[id(other)] < end for other, _text in others)
+            found.append(Answer(test, framework, plain(cell.source), tuple(text for _cell, text in others), before))
     return found
 
 
@@ -129,7 +141,7 @@ def name(cell: NotebookNode) -> str | None:
 
 def plain(source: str) -> str:
     """A cell as Python: IPython's magics become calls."""
-    if not any(sign in source for sign in "%!?"):
+    if len(source) > MOST or not any(sign in source for sign in "%!?"):
         return source
     try:
         return _transformer().transform_cell(source)
@@ -162,6 +174,21 @@ def _bank_test(cell: SourceCell, names: set[str]) -> BankTest | None:
     return BankTest(cell, exercise, there) if there else None
 
 
+def _looked_through(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """Cells in which what an answer needs is looked for, without the longest where there is too much.
+
+    What these define is found by running all cells.
+    """
+    kept, left = set(), MOST
+    for cell in sorted(cells, key=lambda cell: len(cell.source)):
+        left -= len(cell.source)
+        if left >= 0:
+            kept.add(id(cell))
+    return [cell for cell in cells if id(cell) in kept]
+
+
 def _is_blank(test: BankTest, framework: str, source: str) -> bool:
+    if len(source) > MOST:
+        return False
     without = source.replace(marker(test.exercise.id, framework), "").strip()
     return not without or is_untouched(test.exercise, framework, source)

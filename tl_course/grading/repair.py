@@ -9,9 +9,7 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme
 from nbgrader.utils import compute_checksum
 
-from tl_course import exercises
-from tl_course.errors import BadInput
-from tl_course.exercises.engine.stub import stub
+from tl_course.grading.answered import NAMES_IT, how_surely, is_candidate
 from tl_course.grading.assignment import SourceCell, SourceNotebook, heading
 from tl_course.grading.tidy import give_ids, plain, retype, text, tidy_cell, tidy_metadata
 from tl_course.i18n import _
@@ -141,35 +139,12 @@ def _labelled(cells: list[_Cell], known: dict[str, SourceCell], notes: _Notes) -
 
 
 def _says_more(cell: _Cell, other: _Cell, source: SourceCell) -> bool:
-    """Whether a copy of an answer holds one, and the other does not."""
-    return source.solution and not _is_unanswered(cell, source) and _is_unanswered(other, source)
-
-
-def _is_unanswered(cell: _Cell, source: SourceCell) -> bool:
-    """Whether a cell is empty, or what learners got, whatever its comments and blank lines."""
-    said = _code(cell.node.source, source)
-    given = (source.source, source.released or "", _stub(heading(source.source) or ""))
-    return not said or said in [_code(text, source) for text in given]
-
-
-@lru_cache(maxsize=4096)
-def _stub(head: str) -> str:
-    """What the bank gives learners to start from, which `restore` brings back, for an answer's heading."""
-    exercise, _space, framework = head.removeprefix("# exercise: ").rstrip(")").partition(" (")
-    try:
-        return stub(exercises.get(exercise).variant(framework))
-    except BadInput:
-        return ""
-
-
-def _code(text: str, source: SourceCell) -> list[str]:
-    """Lines that are not blank and, in code, no comments."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return [line for line in lines if not line.startswith("#")] if source.cell_type == "code" else lines
+    """Whether a copy of an answer is more surely the answer than another."""
+    return source.solution and how_surely(cell.node.source, source) > how_surely(other.node.source, source)
 
 
 def _adopt(cells: list[_Cell], chosen: dict[str, _Cell], source: SourceNotebook, notes: _Notes) -> None:
-    """Take cells that lost their label for what they are: by the cell's id, or by the heading of an answer."""
+    """Take cells that lost their label for what they are: by the cell's id, by an answer's heading or by its name."""
     _move(cells, chosen, source, notes)
     missing = {cell.name: cell for cell in source.cells if cell.name not in chosen}
     heads = {found: name for name, cell in missing.items() if cell.solution and (found := heading(cell.source))}
@@ -183,21 +158,33 @@ def _adopt(cells: list[_Cell], chosen: dict[str, _Cell], source: SourceNotebook,
             cell.name = name
             said = _("{cell} had lost its label and was recognised as '{name}'.")
             notes.add((cell.number, 1), said.format(cell=cell.shown, name=name))
+    for name, known in missing.items():
+        if name not in chosen and (found := _elsewhere(cells, known)) is not None:
+            chosen[name] = found
+            found.name = name
+            said = _("{cell} had lost its label and was recognised as '{name}'.")
+            notes.add((found.number, 1), said.format(cell=found.shown, name=name))
+
+
+def _elsewhere(cells: list[_Cell], source: SourceCell) -> _Cell | None:
+    """The ordinary cell that answers an exercise most surely, of several such the last."""
+    code = [cell for cell in reversed(cells) if cell.name is None and cell.node.cell_type == "code"]
+    found = [cell for cell in code if source.solution and is_candidate(cell.node.source, source)]
+    return max(found, key=lambda cell: how_surely(cell.node.source, source), default=None)
 
 
 def _move(cells: list[_Cell], chosen: dict[str, _Cell], source: SourceNotebook, notes: _Notes) -> None:
-    """Take the last ordinary cell with an answer's heading for that answer where its own cell was left unanswered."""
+    """Take the last ordinary cell that answers an exercise for the answer where its own cell does not even name it."""
     for known in source.cells:
-        head, own = heading(known.source), chosen.get(known.name)
-        if not known.solution or head is None or own is None or not _is_unanswered(own, known):
+        own = chosen.get(known.name)
+        found = _elsewhere(cells, known) if own is not None else None
+        if own is None or found is None or how_surely(own.node.source, known) >= NAMES_IT:
             continue
-        headed = [cell for cell in cells if cell.name is None and cell.node.cell_type == "code"]
-        headed = [cell for cell in headed if heading(cell.node.source) == head and not _is_unanswered(cell, known)]
-        if headed:
-            own.name, chosen[known.name] = None, headed[-1]
-            headed[-1].name = known.name
-            said = _("'{name}' was left as it was; {cell} has its heading and was taken as the answer.")
-            notes.add((headed[-1].number, 1), said.format(cell=headed[-1].shown, name=known.name))
+        if _says_more(found, own, known):
+            own.name, chosen[known.name] = None, found
+            found.name = known.name
+            said = _("'{name}' does not hold the answer; {cell} does and was taken for it.")
+            notes.add((found.number, 1), said.format(cell=found.shown, name=known.name))
 
 
 def _restore(cell: _Cell, source: SourceCell, notes: _Notes) -> None:

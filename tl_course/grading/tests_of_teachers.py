@@ -23,6 +23,7 @@ SLACK = 10.0  # seconds that a test's variants may take beyond what the test may
 _FEW = 3  # trials beside the test itself where each takes a process that runs all cells again
 _NOTHING = {"ok": False, "outputs": [], "error": None, "timed_out": True}
 _ONCE_MORE = ("done", "interrupted", "timeout", "crashed")
+_RANDOM = random.SystemRandom()
 Again = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
@@ -93,25 +94,33 @@ def _alone(todo: Sequence[Step], tests: Sequence[Step], again: Again) -> Outcome
     """What becomes of tests that run at their places in a new process for each trial, as nbgrader runs them.
 
     For notebooks with threads, whose process cannot be copied. All cells are run for each trial, so there are few. The
-    tests themselves come first: of one that fails nothing more has to be known. Nothing tells a process that it is the
-    first. What the cells show in it is not kept, so that they may run after a hidden test.
+    tests themselves come first: of one that fails nothing more has to be known. One that passes is run once more at a
+    random place among its trials: clocks tell a process that it is the first, but not whether it is the test. What the
+    cells show in it is not kept, so that they may run after a hidden test.
     """
     found: Outcomes = {step.test.name: (_few(step), _no_results(step)) for step in tests if step.test is not None}
-    for number in range(1 + _FEW):
+    places = {test: [0, *_RANDOM.sample(range(size), size)] for test, size in _sizes(found).items()}
+    for turn in range(2 + _FEW):
         wanted = {
             test: step
             for test, (step, reply) in found.items()
-            if number < len(step.trials) and (number == 0 or (_real(step, reply) or {}).get("ok"))
+            if turn < len(places[test]) and (turn == 0 or (_real(step, reply) or {}).get("ok"))
         }
         if not wanted:
             break
         steps = [step for step in todo if step.test is not None or name(step.cell) not in wanted]
         steps = [step for step in steps if step.test is None or step.test.name in wanted]
-        replies = again([_only(wanted[step.test.name], number) if step.test else step.request for step in steps])
+        now = {test: places[test][turn] for test in wanted}
+        replies = again([_only(wanted[s.test.name], now[s.test.name]) if s.test else s.request for s in steps])
         for step, reply in zip(steps, replies, strict=True):
             if step.test is not None:
-                _take(found, wanted[step.test.name], number, reply)
+                _take(found, wanted[step.test.name], now[step.test.name], reply)
     return found
+
+
+def _sizes(found: Outcomes) -> dict[str, int]:
+    """How many trials each test has."""
+    return {test: len(step.trials) for test, (step, _reply) in found.items()}
 
 
 def _few(step: Step) -> Step:
@@ -239,15 +248,26 @@ def _score(step: Step, reply: dict[str, Any], exposed: str | None, judged: Judge
         show_error(cell, "Failed", _("it failed without an error"))  # no honest process says so
     else:
         show_cell(cell, result["outputs"])
-    points = 0.0
-    try:
-        points = determine_grade(cell)[0] or 0.0
-    except (KeyError, ValueError, TypeError) as error:  # more points than there are, or an output of another shape
-        judged.reasons.append(_("{name}: its output is no score ({error})").format(name=test.name, error=error))
     problem = known_error(cell.outputs)  # for the teacher, also where learners are not told
-    cell.outputs = _presentable(cell, test)
+    cell.outputs = _presentable(cell, test)  # without warnings, which cost no points
+    points, wrong = _points(cell)
+    if wrong is not None:
+        said = _("its output is no score ({error})").format(error=wrong)
+        show_error(cell, "NotBelieved", said)  # so that nbgrader gives no points either
+        judged.reasons.append(f"{test.name}: {said}")
     score = points / test.points if test.points else 0.0
     judged.results.append(Result(test.name, None, None, score, test.points, problem=problem, path="notebook"))
+
+
+def _points(cell: NotebookNode) -> tuple[float, str | None]:
+    """A test's points as nbgrader reads them from its outputs, and what is wrong with them."""
+    numbers = [output.data["text/plain"] for output in cell.outputs if output.output_type == "execute_result"]
+    if not all(float(number) >= 0 for number in numbers):  # nbgrader gives all points for less than nothing
+        return 0.0, ", ".join(numbers)
+    try:
+        return determine_grade(cell)[0] or 0.0, None
+    except (KeyError, ValueError, TypeError) as error:  # more points than there are
+        return 0.0, str(error)
 
 
 def _is_confirmed(step: Step, reply: dict[str, Any]) -> bool:
