@@ -258,7 +258,7 @@ EXERCISE = Exercise(
         "value": Criterion(_("gives the share of pairs that are won"), weight=2),
         "ties": Criterion(_("counts ties one half"), weight=1.5),
         "extremes": Criterion(_("gives 1, 0 and one half where they are due")),
-        "one class": Criterion(_("refuses input with one class or none")),
+        "one class": Criterion(_("refuses input with one class or none"), needs=("value",)),
         "lean": Criterion(_("needs no table of all pairs"), weight=0.5, needs=("value",)),
         "untouched": Criterion(_("leaves its inputs as they were"), weight=0.5, needs=("value",)),
     },

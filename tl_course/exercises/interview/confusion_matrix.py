@@ -119,7 +119,7 @@ EXERCISE = Exercise(
         "counts": Criterion(_("counts every pair, rows being the true classes"), weight=2),
         "shares": Criterion(_("divides each row by its sum when asked to")),
         "missing": Criterion(_("keeps its size and gives zeros where classes or all examples are missing")),
-        "refuses": Criterion(_("raises ValueError for a class that does not exist"), weight=0.5),
+        "refuses": Criterion(_("raises ValueError for a class that does not exist"), weight=0.5, needs=("counts",)),
         "untouched": Criterion(_("leaves its inputs as they were"), weight=0.5, needs=("counts",)),
     },
     cases=cases,

@@ -113,7 +113,7 @@ EXERCISE = Exercise(
         "value": Criterion(_("gives the share for several k"), weight=2),
         "ties": Criterion(_("counts ties against the model"), weight=1.5),
         "large": Criterion(_("counts every example when k is the number of classes or more"), needs=("value",)),
-        "refuses": Criterion(_("raises ValueError for no examples and for k below 1"), weight=0.5),
+        "refuses": Criterion(_("raises ValueError for no examples and for k below 1"), weight=0.5, needs=("value",)),
         "untouched": Criterion(_("leaves its inputs as they were"), weight=0.5, needs=("value",)),
     },
     cases=cases,

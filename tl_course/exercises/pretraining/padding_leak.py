@@ -13,7 +13,7 @@ WEIGHTS = ("to_query", "to_key", "to_value")
 
 def cases(rng: np.random.Generator) -> list[Case]:
     """A padded batch, and one whose scores are high."""
-    lengths = np.array([[6], [3], [int(rng.integers(1, 3))]])
+    lengths = np.array([[6], [4], [int(rng.integers(2, 4))]])
     sizes = {"to_query": (5, 3), "to_key": (5, 3), "to_value": (5, 2)}
     found = []
     for name, criteria, scale in (
