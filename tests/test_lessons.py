@@ -234,3 +234,8 @@ def test_execution_keeps_outputs_and_writes_the_time(course):
     assert [output.text for output in outputs] == ["seen\n"]
     assert re.search(r"\*\*Running every cell\*\* \| \d+ s on two cores", notebook.cells[0].source)
     assert lessons.drift("99_small") == []
+
+
+@pytest.mark.parametrize("row", lessons.listing(), ids=lambda row: row["id"])
+def test_a_lessons_time_is_enough_for_its_exercises(row):
+    assert row["minutes"] >= sum(exercises.get(exercise_id).minutes for exercise_id in row["exercises"])

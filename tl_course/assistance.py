@@ -99,22 +99,35 @@ def starting_code(exercise_id: str, framework: str | None = None) -> tuple[str, 
     return name, f"{marker(exercise_id, name)}\n{stub(exercise.variant(name)).strip()}"
 
 
-def keep(exercise_id: str, framework: str, source: str) -> None:
+def keep(exercise_id: str, framework: str, source: str, again: bool = True) -> None:
     """Put an answer's text aside, unless it is empty, the starting code, or what was put aside last.
+
+    Args:
+        exercise_id: whose answer it is.
+        framework: in which.
+        source: the text.
+        again: also where it was put aside before, and something else since.
 
     Raises:
         ProgressError: it cannot be written.
     """
     if source.strip() and not is_untouched(exercises.get(exercise_id), framework, source):
         kept = records.kept(exercise_id, framework)
-        if not kept or kept[-1] != source:
+        if source not in (kept[-1:] if again else kept):
             records.record_kept(exercise_id, framework, source)
 
 
 def kept_before(exercise_id: str, framework: str, source: str) -> str | None:
-    """The text put aside last that is not this one; None where there is none."""
-    others = [text for text in records.kept(exercise_id, framework) if text.strip() != source.strip()]
-    return others[-1] if others else None
+    """The text put aside before this one, from the oldest round to the newest, so that all of them can be had.
+
+    For a text that was not put aside it is the newest; None where there is no other.
+    """
+    texts = {text.strip(): text for text in reversed(records.kept(exercise_id, framework))}
+    order = list(texts)
+    if source.strip() not in texts:
+        return texts[order[0]] if order else None
+    before = order[(order.index(source.strip()) + 1) % len(order)]
+    return texts[before] if len(order) > 1 else None
 
 
 def _tried(exercise_id: str) -> bool:

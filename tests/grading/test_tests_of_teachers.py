@@ -162,6 +162,32 @@ def test_whatever_comes_back_is_judged(state, value):
     nbformat.validate(notebook)
 
 
+@pytest.mark.parametrize(("later", "score"), [([True, True], 1.0), ([True, False], 0.0), ([False], 0.0)])
+def test_what_passes_only_when_it_is_run_again_has_to_pass_twice(later, score):
+    """So that one lucky guess which of its runs is the test itself is not enough."""
+    notebook = nbformat.v4.new_notebook()
+    label = {"grade_id": "test", "grade": True, "solution": False, "locked": True, "points": 2.0, "task": False}
+    notebook.cells = [nbformat.v4.new_code_cell(SCALE_TEST, metadata={"nbgrader": label})]
+    cell = SourceCell("test", "code", SCALE_TEST, "", True, True, False, False, 2.0)
+    judged = Judged(notebook)
+    todo = steps(Plan(SourceNotebook("quiz", (cell,), None), (), (cell,), True), notebook, 1.0, random.Random(0))
+    (step,) = (step for step in todo if step.test is not None)
+
+    def reply(passes: bool) -> dict[str, Any]:
+        results = []
+        for trial in step.trials:
+            ok = passes if trial.kind == "real" else not trial.must_fail
+            error = {"output_type": "error", "ename": "AssertionError", "evalue": trial.token, "traceback": []}
+            results.append({"ok": ok, "outputs": [] if ok else [error], "error": None if ok else "AssertionError"})
+        return {"state": "done", "value": {"results": results}}
+
+    first = reply(False)
+    first["value"]["alone"] = True
+    left = iter(later)
+    settle(todo, [first] * len(todo), judged, lambda requests: [reply(next(left))] * len(requests))
+    assert scores(judged) == [score] and next(left, None) is None
+
+
 SECOND_TIME = """
 import threading, time
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()

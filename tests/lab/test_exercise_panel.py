@@ -55,6 +55,20 @@ def test_two_resets_lose_nothing():
     assert act("restore", STUBS)["cells"] == MINE
 
 
+def test_restore_goes_back_through_all_that_was_put_aside():
+    written = [{**STUBS, "pytorch": f"{STUBS['pytorch']}\n# {text}\nx = 1"} for text in ("first", "second", "third")]
+    for cells in written:
+        act("reset", cells)
+    seen, cells = [], STUBS
+    for _turn in range(4):
+        cells = act("restore", cells)["cells"] | {"keras": STUBS["keras"]}
+        seen.append(cells)
+    assert seen == [*reversed(written), written[-1]]
+    changed = {**STUBS, "pytorch": "# exercise: masked-mean (pytorch)\ny = 2"}
+    act("restore", changed)
+    assert changed["pytorch"] in records.kept(NAME, "pytorch")
+
+
 def test_where_the_cells_are_gone_they_come_back():
     assert act("reset", {})["cells"] == STUBS
     act("reset", MINE)

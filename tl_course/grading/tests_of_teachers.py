@@ -75,17 +75,22 @@ def settle(todo: Sequence[Step], replies: Sequence[dict[str, Any]], judged: Judg
 def _once_more(todo: Sequence[Step], outcomes: Outcomes, again: Again) -> Outcomes:
     """What becomes of doubtful tests where each trial has a process of its own.
 
-    A test that keeps state may fail, and its copies may pass, because others ran before it in the same process.
+    A test that keeps state may fail, and its copies may pass, because others ran before it in the same process. So may
+    one whose answer chose a trial blindly to be right in: what passes now has to pass once more.
     """
     doubtful = [outcome for outcome in outcomes.values() if _is_doubtful(*outcome)]
     if not any(reply["state"] in _ONCE_MORE for _step, reply in doubtful):
         return {}
     found: Outcomes = {}
     if not any(_is_shared(reply) for _step, reply in doubtful):
-        names = {name(step.cell) for step, _reply in doubtful}
-        for step, reply in zip(todo, again([_apart(step) for step in todo]), strict=True):
-            if step.test is not None and step.test.name in names:
-                found[step.test.name] = (step, reply)
+        names = {step.test.name for step, _reply in doubtful if step.test is not None}
+        while names:
+            replies = again([_apart(step) for step in todo])
+            passed = {test for test, outcome in found.items() if _passes(*outcome)}
+            found |= {
+                s.test.name: (s, r) for s, r in zip(todo, replies, strict=True) if s.test and s.test.name in names
+            }
+            names = {test for test in names - passed if _passes(*found[test])}
         doubtful = [outcome for outcome in found.values() if _is_shared(outcome[1]) and _is_doubtful(*outcome)]
     return found | _alone(todo, [step for step, _reply in doubtful], again)
 
@@ -200,6 +205,11 @@ def _is_doubtful(step: Step, reply: dict[str, Any]) -> bool:
     if real is None or _exposed(step, reply) is not None:
         return True
     return not real["ok"] and (_is_shared(reply) or "alone" in reply["value"])
+
+
+def _passes(step: Step, reply: dict[str, Any]) -> bool:
+    """Whether a test passed, and all that must fail did not."""
+    return not _is_doubtful(step, reply) and (_real(step, reply) or {}).get("ok") is True
 
 
 def _is_shared(reply: dict[str, Any]) -> bool:

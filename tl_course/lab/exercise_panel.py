@@ -93,10 +93,10 @@ def _restore(exercise: Exercise, cells: Cells) -> dict[str, Any]:
         none = _("Nothing was put aside for this exercise; a reset does that.")
         return {"html": told(_("What was put aside is here already.") if known else none).content}
     for name in found:
-        assistance.keep(exercise.id, name, cells.get(name, ""))
+        assistance.keep(exercise.id, name, cells.get(name, ""), again=False)
     text = _("What was there before is back.")
     if any(assistance.kept_before(exercise.id, name, source) for name, source in found.items()):
-        text = _("What was there before is back. Restore again brings back what it replaced.")
+        text = _("What was there before is back. Restore again goes further back, and from the oldest to the newest.")
     return {"html": told(text).content, "cells": found}
 
 

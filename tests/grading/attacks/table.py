@@ -55,7 +55,7 @@ what is read or written outside the course is the container's.
 Not in the table, because its outcome is left to chance: an answer that reads the constants of the test that calls it
 and uses them in only one of the test's copies, chosen blindly. It gets a test's points where that copy is the one that
 counts: one time in eight where a test expects three values or more, in four with two, in two with one. Every other time
-it is found out.
+it gets nothing.
 """
 
 
