@@ -141,6 +141,13 @@ def cell(page: Page, text: str) -> Locator:
     return found
 
 
+def exercise_panel(page: Page) -> Locator:
+    """The panel under lesson 00's first exercise, once its buttons are there."""
+    found = cell(page, 'check("to-unit-range")').locator(".tl-exercise")
+    found.locator("[data-do=check]").wait_for()
+    return found
+
+
 def write(page: Page, target: Locator, source: str) -> None:
     """Replace a cell's source by keyboard."""
     target.locator(".cm-content").click()

@@ -42,7 +42,7 @@ def take(folder: Path) -> None:
 
 
 def _exercise(page: Page) -> None:
-    panel = lab.cell(page, 'check("to-unit-range")').locator(".tl-exercise")
+    panel = lab.exercise_panel(page)
     for name, divisor in (("exercise_wrong", 256), ("exercise", 255)):
         lab.write(page, lab.cell(page, "# exercise: to-unit-range"), ANSWER.format(divisor=divisor))
         panel.locator("[data-do=check]").click()

@@ -31,9 +31,7 @@ def page(tmp_path_factory):
 @pytest.fixture
 def panel(page):
     """The panel under the first exercise."""
-    found = lab.cell(page, 'check("to-unit-range")').locator(".tl-exercise")
-    found.locator("[data-do=check]").wait_for()
-    return found
+    return lab.exercise_panel(page)
 
 
 def use_theme(page, name: str) -> None:
@@ -103,15 +101,13 @@ def test_a_reset_can_be_taken_back_even_in_a_new_window(page, panel):
     lab.save(page)
     page.reload()
     page.locator(".jp-NotebookPanel:visible .jp-Cell").first.wait_for()
-    again = lab.cell(page, 'check("to-unit-range")').locator(".tl-exercise")
-    again.locator("[data-do=restore]").wait_for()
-    press(again, "restore")
+    press(lab.exercise_panel(page), "restore")
     assert answer(page).strip() == WRONG.strip()
 
 
 def test_a_right_answer_earns_its_points(page):
     lab.write(page, lab.cell(page, "# exercise: to-unit-range"), WRONG.replace("256", "255"))
-    panel = lab.cell(page, 'check("to-unit-range")').locator(".tl-exercise")
+    panel = lab.exercise_panel(page)
     press(panel, "check")
     assert "right, 2 of 2 points" in lab.cell(page, 'check("to-unit-range")').locator(".jp-OutputArea").inner_text()
     lab.save(page)
@@ -137,7 +133,7 @@ def test_the_start_page_follows(page):
 def test_the_panel_can_be_read_in_dark_too(page):
     use_theme(page, "JupyterLab Dark")
     page.goto(lab.start_page(page.url).replace("/lab?", "/lab/tree/notebooks/00_start_here/00_start_here.ipynb?"))
-    panel = lab.cell(page, 'check("to-unit-range")').locator(".tl-exercise")
+    panel = lab.exercise_panel(page)
     panel.locator("[data-do=compare]").click()
     panel.get_by_text("Another way of writing").wait_for()
     assert lab.faded(page, ".tl-exercise *") == []

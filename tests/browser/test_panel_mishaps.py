@@ -22,9 +22,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture
 def panel(page):
-    found = lab.cell(page, 'check("to-unit-range")').locator(".tl-exercise")
-    found.locator("[data-do=check]").wait_for()
-    return found
+    return lab.exercise_panel(page)
 
 
 def write_answer(page, body: str) -> None:
