@@ -21,9 +21,13 @@ def attempt(action, *arguments):
 
 def ask(sandbox: Sandbox, code: str, limit: float = 20.0, fresh: bool = False, **case: Any) -> Reply:
     """Run code that defines f, and call it with the case's values."""
-    task = {"kind": "answer", "source": TRY + textwrap.dedent(code), "entry": "f"}
-    task |= {"probe": [["probe_of_test", PROBE]], "probe_name": "probe", "cases": [case]}
-    return sandbox.ask(task, limit, fresh)
+    return sandbox.ask(task(code, **case), limit, fresh)
+
+
+def task(code: str, **case: Any) -> dict[str, Any]:
+    """The task of doing so."""
+    told = {"kind": "answer", "source": TRY + textwrap.dedent(code), "entry": "f"}
+    return told | {"probe": [["probe_of_test", PROBE]], "probe_name": "probe", "cases": [case]}
 
 
 def result(reply: Reply) -> Any:

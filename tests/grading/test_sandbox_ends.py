@@ -6,14 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
+from tl_course.grading.execution import execute
 from tl_course.grading.judging import run_of
-from tl_course.grading.sandbox import Warm
+from tl_course.grading.sandbox import Reply, Warm
 
-from .asking import PROBE, SMALL, ask, result, run
+from .asking import PROBE, SMALL, ask, result, run, task
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(120)]
 
@@ -163,3 +165,22 @@ def test_with_the_grader_everything_ends(tmp_path):
         grader.send_signal(signal.SIGKILL)
         grader.wait()
         assert eventually(lambda: gone(below) and not having(word))
+
+
+def test_a_submission_is_run_again_where_the_process_it_was_forked_from_is_ended():
+    """By the kernel, for want of memory: whoever was being graded must not lose points for it."""
+    before = set(psutil.Process().children(recursive=True))
+    started = Warm(["numpy"], SMALL)
+    try:
+        made = set(psutil.Process().children(recursive=True)) - before
+        answer = {"key": "f", "task": task("import time\ndef f():\n    time.sleep(2)\n    return 1"), "limit": 20.0}
+        request = {"files": {}, "answers": [{**answer, "fresh": False}], "cells": []}
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(execute, started, request)
+            time.sleep(1)
+            for process in made:
+                process.kill()
+            assert result(Reply(**future.result()["answers"]["f"])) == 1
+        assert started.modules == ("numpy",)
+    finally:
+        started.close()

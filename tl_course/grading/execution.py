@@ -5,15 +5,18 @@ A request holds what a submission's processes may see and nothing else: no expec
 
 from typing import Any
 
+from tl_course.errors import CourseError
 from tl_course.grading.sandbox import Reply, Sandbox, Warm
+from tl_course.i18n import _
 
 WALL = 900.0  # seconds for all of a submission
 RESTARTS = 3  # so many cells may end their process before the rest is not run
+ATTEMPTS = 3  # warm processes that a request may outlive
 _GOES_ON = ("done", "interrupted", "not run")
 
 
 def execute(warm: Warm, request: dict[str, Any], threads: int = 1) -> dict[str, Any]:
-    """Run a submission's answers, then its cells.
+    """Run a submission's answers, then its cells; all of it again where the warm process ends meanwhile.
 
     Args:
         warm: where the sandbox is forked from.
@@ -24,13 +27,22 @@ def execute(warm: Warm, request: dict[str, Any], threads: int = 1) -> dict[str, 
 
     Returns:
         ``answers`` (key to ``{"state", "value"}``) and ``cells`` (one of these for each).
+
+    Raises:
+        CourseError: the warm process ended each time, or cannot be started again.
     """
-    with warm.sandbox(request["files"], WALL, threads) as sandbox:
-        answers = {
-            answer["key"]: _plain(sandbox.ask(answer["task"], answer["limit"], fresh=answer["fresh"]))
-            for answer in request["answers"]
-        }
-        return {"answers": answers, "cells": _cells(sandbox, request["cells"])}
+    for _attempt in range(ATTEMPTS):
+        with warm.sandbox(request["files"], WALL, threads) as sandbox:
+            answers = {
+                answer["key"]: _plain(sandbox.ask(answer["task"], answer["limit"], fresh=answer["fresh"]))
+                for answer in request["answers"]
+            }
+            cells = _cells(sandbox, request["cells"])
+        if not sandbox.is_orphan():
+            return {"answers": answers, "cells": cells}
+    raise CourseError(
+        _("the process that runs submissions ended {times} times while it ran this one").format(times=ATTEMPTS)
+    )
 
 
 def _cells(sandbox: Sandbox, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:

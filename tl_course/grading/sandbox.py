@@ -21,6 +21,7 @@ from tl_course.i18n import _
 
 START_LIMIT = 180.0  # seconds to import the frameworks on a busy machine
 EXTRA = 30.0  # seconds beyond its tasks' limits that a submission's processes may take
+GRACE = 2.0  # seconds that a process may take to end after those that were forked from it
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Reply:
 class Sandbox:
     """One submission's processes. Made by `Warm.sandbox`."""
 
-    def __init__(self, connection: socket.socket, report: socket.socket) -> None:
-        self._connection, self._report = connection, report
+    def __init__(self, connection: socket.socket, report: socket.socket, parent: subprocess.Popen[bytes]) -> None:
+        self._connection, self._report, self._parent = connection, report, parent
         self._stream, self._reports = connection.makefile("rwb"), report.makefile("rwb")
         self._ended = ""
 
@@ -64,6 +65,14 @@ class Sandbox:
         """Start the processes: limits, and the submission's own files. Raises OSError where the other side is gone."""
         arrays = {name: np.frombuffer(data, dtype=np.uint8) for name, data in files.items()}
         send(self._reports, {**job, "files": arrays})  # type: ignore[arg-type]
+
+    def is_orphan(self) -> bool:
+        """Whether it ended because the process that it was forked from did: no fault of the submission."""
+        if self._ended == "crashed":
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._parent.wait(GRACE)
+                return True
+        return False
 
     def close(self) -> None:
         """End the submission's processes, and wait until they are gone."""
@@ -169,19 +178,8 @@ class Warm:
         Raises:
             CourseError: the process ended.
         """
-        new = [module for module in dict.fromkeys(modules) if module not in self.modules]
         with self._lock:
-            if new:
-                self._control.settimeout(START_LIMIT)
-                try:
-                    self._control.sendall(" ".join(new).encode())
-                    done = self._control.recv(1)
-                except OSError:
-                    done = b""
-                if not done:
-                    raise CourseError(_("the process that imports {modules} ended").format(modules=", ".join(new)))
-                self._control.settimeout(None)
-                self.modules = (*self.modules, *new)
+            self._import([module for module in dict.fromkeys(modules) if module not in self.modules])
 
     @contextmanager
     def sandbox(
@@ -194,13 +192,13 @@ class Warm:
             wall: seconds that all of it may take.
             threads: of a framework's computations.
         """
-        connection, report = self._fork()
+        connection, report, parent = self._fork()
         with (
             tempfile.TemporaryDirectory(prefix="tl_course_submission_")
             if not self._boxed
             else contextlib.nullcontext("") as folder
         ):
-            sandbox = Sandbox(connection, report)
+            sandbox = Sandbox(connection, report, parent)
             job = {
                 "limits": asdict(self.limits),
                 "wall": wall,
@@ -209,7 +207,8 @@ class Warm:
                 "folder": folder,
             }
             try:
-                sandbox.open(job, files or {})
+                with contextlib.suppress(OSError):  # the other side is gone: whoever asks it hears so
+                    sandbox.open(job, files or {})
                 yield sandbox
             finally:
                 sandbox.close()
@@ -224,6 +223,20 @@ class Warm:
         self._process.kill()
         self._process.wait()
         self._said.close()
+
+    def _import(self, new: Sequence[str]) -> None:
+        if not new:
+            return
+        self._control.settimeout(START_LIMIT)
+        try:
+            self._control.sendall(" ".join(new).encode())
+            done = self._control.recv(1)
+        except OSError:
+            done = b""
+        if not done:
+            raise CourseError(_("the process that imports {modules} ended").format(modules=", ".join(new)))
+        self._control.settimeout(None)
+        self.modules = (*self.modules, *new)
 
     def _launch(self) -> None:
         self._control, theirs = socket.socketpair()
@@ -260,15 +273,25 @@ class Warm:
             what = "; ".join(self.unprotected)
             raise CourseError(_("{what}; {advice}, or say --allow-unsafe").format(what=what, advice=isolation.advice()))
 
-    def _fork(self) -> tuple[socket.socket, socket.socket]:
+    def _fork(self) -> tuple[socket.socket, socket.socket, "subprocess.Popen[bytes]"]:
         connection, theirs = socket.socketpair()
         report, their_report = socket.socketpair()
         with theirs, their_report, self._lock:
+            ends = [theirs.fileno(), their_report.fileno()]
             try:
-                socket.send_fds(self._control, [b"+"], [theirs.fileno(), their_report.fileno()])
-            except OSError as error:
-                raise CourseError(_("the process that runs submissions is gone; grade again")) from error
-        return connection, report
+                socket.send_fds(self._control, [b"+"], ends)
+            except OSError:
+                self._revive()
+                socket.send_fds(self._control, [b"+"], ends)
+            return connection, report, self._process
+
+    def _revive(self) -> None:
+        """Start the process again that somebody ended: the kernel, for one, for want of memory."""
+        modules, self.modules = self.modules, ()
+        self.close()
+        self._launch()
+        self._await_start()
+        self._import(modules)
 
 
 def _reply(state: str, data: bytes) -> Reply:

@@ -21,7 +21,6 @@ from tl_course.grading.execution import execute
 from tl_course.grading.sandbox import Warm
 from tl_course.i18n import _
 
-ATTEMPTS = 3  # warm processes that a request may outlive
 KEPT = 2  # warm processes of a worker, each with frameworks in memory
 
 _warm: dict[str, Warm] = {}  # the one used last is the last
@@ -53,8 +52,9 @@ def work(settings: str, data: bytes) -> bytes:
 
     answer: dict[str, Any] = {"host": socket.gethostname(), "worker": get_worker().address}
     try:
-        response, unprotected = _executed(settings, _unpacked(data))
-        return _packed({**answer, "response": response, "unprotected": unprotected})
+        warm = _warm_for(settings)
+        response = execute(warm, _unpacked(data), _threads())
+        return _packed({**answer, "response": response, "unprotected": warm.unprotected})
     except Exception as error:  # an exception would be sent as a pickle
         reason = str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
         return pack({**answer, "error": reason, "unfit": isinstance(error, _Unfit)})
@@ -74,30 +74,10 @@ def _close_all() -> None:
         close(settings)
 
 
-def _executed(settings: str, request: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A request's response, and what this machine lacks. A request whose warm process ended is executed again."""
-    for _attempt in range(ATTEMPTS):
-        warm = _warm_for(settings)
-        try:
-            response = execute(warm, request, _threads())
-        except (CourseError, OSError):
-            if warm.alive():
-                raise
-        else:
-            if warm.alive():
-                return response, warm.unprotected
-    raise CourseError(
-        _("the process that runs submissions ended {times} times while it ran this one").format(times=ATTEMPTS)
-    )
-
-
 def _warm_for(settings: str) -> Warm:
-    """The warm process of these settings, made where there is none that lives."""
+    """The warm process of these settings."""
     with _lock:
         warm = _warm.pop(settings, None)
-        if warm is not None and not warm.alive():
-            warm.close()
-            warm = None
         if warm is None:
             for other in list(_warm)[: -(KEPT - 1)]:
                 _warm.pop(other).close()
